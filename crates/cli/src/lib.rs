@@ -1,0 +1,1 @@
+//! The interactive shell and one-shot commands.

@@ -1,0 +1,1 @@
+//! A ZooKeeper client: protocol core without I/O, async shell on tokio.

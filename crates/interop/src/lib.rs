@@ -1,0 +1,1 @@
+//! Interop tests against Apache ZooKeeper, kazoo and the C client; the oracles' launcher.

@@ -1,0 +1,1 @@
+//! Readiness loop, connections and buffers; knows no ZooKeeper.

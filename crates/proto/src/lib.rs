@@ -1,0 +1,1 @@
+//! ZooKeeper's records: jute, ids, paths, ACLs, requests, replies, txns, quorum packets.

@@ -1,0 +1,1 @@
+//! One server without I/O: frontend, prep, ordering, applier, sessions, snapshotter.

@@ -1,0 +1,3 @@
+//! The `rookeeper` binary.
+
+fn main() {}

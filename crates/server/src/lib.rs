@@ -1,0 +1,1 @@
+//! Threads, ports, configuration, real disk, four-letter words, metrics.

@@ -1,0 +1,1 @@
+//! Deterministic simulation: virtual clock, faulty disk, network, checkers.

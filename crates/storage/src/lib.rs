@@ -1,0 +1,1 @@
+//! Transaction log, snapshots, epoch files, recovery and purge in Apache's format over a disk seam.

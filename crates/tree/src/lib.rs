@@ -1,0 +1,1 @@
+//! The znode tree: apply, read, watches, quotas, digest, exact snapshots; knows no disk and no network.

@@ -1,0 +1,1 @@
+//! Leader election, discovery, synchronisation and broadcast without I/O.
