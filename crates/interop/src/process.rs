@@ -1,0 +1,117 @@
+//! A server process: started with its output in a file, ended by its process id.
+//!
+//! Dropping the handle kills the process, so a failing test leaves none behind.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{HarnessError, Result};
+
+const POLL: Duration = Duration::from_millis(5);
+const TAIL_BYTES: usize = 4000;
+
+/// A running (or ended) child process.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: Child,
+    log: PathBuf,
+    paused: bool,
+}
+
+impl ServerProcess {
+    /// Starts `command`, both its outputs appended to `log`.
+    pub fn spawn(mut command: Command, log: &Path) -> Result<Self> {
+        let open = || File::options().create(true).append(true).open(log);
+        let out = open().map_err(HarnessError::io(format!("opening {}", log.display())))?;
+        let err = open().map_err(HarnessError::io(format!("opening {}", log.display())))?;
+        let what = format!("starting {}", command.get_program().to_string_lossy());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .map_err(HarnessError::io(what))?;
+        Ok(Self { child, log: log.to_owned(), paused: false })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file its output goes to.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The exit status, once it has ended.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks it to end (SIGTERM), kills it when it has not after `patience`.
+    pub fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+        self.resume();
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.exit_status() {
+                return Some(status);
+            }
+            std::thread::sleep(POLL);
+        }
+        self.kill();
+        None
+    }
+
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub fn kill(&mut self) {
+        if self.exit_status().is_none() {
+            // An error means it is gone already, which is what is wanted.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        self.paused = false;
+    }
+
+    /// Stops its clock, so to say (SIGSTOP): it keeps its sockets and answers nothing.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+        self.paused = true;
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    pub fn resume(&mut self) {
+        if self.paused {
+            self.signal(Signal::CONT);
+            self.paused = false;
+        }
+    }
+
+    /// Sends a signal unless the process has ended; its id may belong to another one after that.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.exit_status().is_some() {
+            return;
+        }
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The last lines of a log.
+pub fn tail(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let from = bytes.len().saturating_sub(TAIL_BYTES);
+    String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+}
