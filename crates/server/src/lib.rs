@@ -1,1 +1,4 @@
 //! Threads, ports, configuration, real disk, four-letter words, metrics.
+
+pub mod config;
+pub mod fourletter_client;

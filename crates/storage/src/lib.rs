@@ -2,6 +2,7 @@
 
 pub mod disk;
 mod error;
+pub mod mem_disk;
 pub mod names;
 pub mod recover;
 pub mod snapshot;
@@ -9,6 +10,7 @@ pub mod txn_log;
 
 pub use disk::{DirLock, Disk, DiskFile, FileInfo};
 pub use error::{Error, Result};
+pub use mem_disk::MemDisk;
 pub use names::DataDirs;
 pub use recover::{Epochs, RecoverOptions, Recovered, RecoveryReport, RecoverySink, recover};
 pub use snapshot::body::{SinkError, SnapshotSink};
