@@ -10,14 +10,18 @@
 //! component is a failure that names the command to fetch it, never a silent skip.
 
 pub mod apache;
+pub mod describe;
 pub mod ensemble;
 pub mod error;
 pub mod fourletter;
+pub mod golden;
+pub mod normalise;
 pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod raw;
 pub mod rookeeper;
+pub mod scenarios;
 pub mod server;
 
 pub use ensemble::{Ensemble, Member};
