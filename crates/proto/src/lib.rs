@@ -17,6 +17,7 @@ pub mod jute;
 pub mod op_code;
 pub mod password;
 pub mod path;
+pub mod quorum;
 pub mod stat;
 pub mod txn;
 
