@@ -18,8 +18,13 @@ impl Identities {
     /// What every connection starts with: the `ip` id of its peer.
     pub fn of_address(peer: IpAddr) -> Self {
         let mut ids = Self::none();
-        ids.add("ip", &address_text(peer));
+        ids.add_address(peer);
         ids
+    }
+
+    /// Adds the `ip` id of an address.
+    pub fn add_address(&mut self, peer: IpAddr) {
+        self.add("ip", &address_text(peer));
     }
 
     /// Adds an id unless it is there.
