@@ -1,4 +1,38 @@
-//! One server without I/O: frontend, prep, ordering, applier, sessions, snapshotter.
+//! One server without I/O: what happens to a client's frame between the socket and the reply.
+//!
+//! The stages, in the order a write passes them: [`frontend`] (handshake, authentication, the gate
+//! that keeps a session's order), [`prep`] (checks, zxid, the record encoded once), [`ordering`]
+//! (log and, in an ensemble, quorum), [`applier`] (tree, watches, replies). Beside them: [`sessions`],
+//! [`snapshotter`], [`auth`], [`stats`].
+//!
+//! Guarantees: no file, socket, clock, thread or randomness but what is handed in; everything that
+//! queues is bounded ([`limits`]); the same inputs give the same outputs. The shell (`server`, or the
+//! simulator) feeds `on_*`, carries out what `take_*` hand out, and calls `tick` when
+//! `next_deadline_ms` has come.
 
+pub mod applier;
 pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod conns;
+pub mod frontend;
+pub mod limits;
+pub mod notice;
+pub mod ordering;
+pub mod outbox;
 pub mod prep;
+mod reads;
+pub mod replica;
+mod replies;
+pub mod sessions;
+pub mod snapshotter;
+pub mod stats;
+
+pub use clock::Now;
+pub use config::ReplicaConfig;
+pub use frontend::{Flow, Refused};
+pub use notice::Notice;
+pub use ordering::LogCommand;
+pub use outbox::{ConnId, Outbox};
+pub use replica::{LogState, Parts, Replica};
+pub use snapshotter::SnapshotWork;

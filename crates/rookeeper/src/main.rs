@@ -1,3 +1,73 @@
-//! The `rookeeper` binary.
+//! The `rookeeper` binary: one program, a subcommand for each thing one does with an ensemble.
 
-fn main() {}
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const USAGE: &str = "\
+Rookeeper, a server for ZooKeeper's clients, data and ensembles
+
+Usage: rookeeper <command> [arguments]
+
+Commands:
+  server [-Dname=value ...] [zoo.cfg | <port> <dataDir> [tickTime] [maxClientCnxns]]
+                                 run a server; without arguments one for this machine only
+  cli [zkCli.sh's arguments]     the shell, interactive or one command
+  4lw <host> <port> <word>       send a four-letter word and print the answer
+  version                        print the version
+  help                           print this
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next().unwrap_or_default();
+    let code = match command.to_str() {
+        Some("server") => rookeeper_server::run(args),
+        Some("cli") => rookeeper_cli::run(args),
+        Some("4lw") => four_letter_word(args),
+        Some("version" | "--version" | "-V") => {
+            println!(
+                "rookeeper {} (as ZooKeeper {})",
+                env!("CARGO_PKG_VERSION"),
+                rookeeper_server::version::ZOOKEEPER_VERSION
+            );
+            0
+        }
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            0
+        }
+        _ => {
+            eprint!("{USAGE}");
+            2
+        }
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// What `zkServer.sh status` asks with, so that it needs no `nc`.
+fn four_letter_word(args: impl Iterator<Item = OsString>) -> i32 {
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let [host, port, word] = args.as_slice() else {
+        eprintln!("Usage: rookeeper 4lw <host> <port> <word>");
+        return 2;
+    };
+    let Ok(port) = port.parse::<u16>() else {
+        eprintln!("{port} is not a port: a number from 1 to 65535 is");
+        return 2;
+    };
+    let timeout = std::time::Duration::from_secs(5);
+    match rookeeper_server::fourletter_client::four_letter_word(host, port, word, timeout) {
+        Ok(answer) => {
+            print!("{answer}");
+            0
+        }
+        Err(error) => {
+            eprintln!("no answer from {host}:{port}: {error}");
+            1
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Committed txns: applied to the tree in zxid order, watches fired, writers and held reads answered.
+//!
+//! **Invariant:** for one txn, events leave first, then the writer's reply, then the reads its session
+//! held behind it; only then the next txn is applied.
+//!
+//! Java: FinalRequestProcessor.
+
+use rookeeper_proto::client::reply::EventType;
+use rookeeper_proto::client::request::MULTI_END;
+use rookeeper_proto::txn::{Record, Txn};
+use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Zxid, acl};
+use rookeeper_tree::{Applied, Change, ChangeKind, ChangeSink, OpResult, WatchTable};
+
+use std::cell::RefCell;
+
+use crate::auth::AuthRegistry;
+use crate::clock::Now;
+use crate::conns::{Conns, Pending, Stage};
+use crate::notice::Notice;
+use crate::ordering::{InFlight, Origin};
+use crate::outbox::{ConnId, Outbox};
+use crate::reads::{write_error_result, write_event};
+use crate::replica::Replica;
+use crate::replies;
+use crate::stats::{self, Stats};
+
+impl Replica {
+    /// Everything up to `committed` is durable (in an ensemble: acknowledged by a quorum).
+    pub fn on_committed(&mut self, now: Now, committed: Zxid, outbox: &mut impl Outbox) {
+        while let Some(txn) = self.ordering.pop_committed(committed) {
+            self.apply(now, &txn, outbox);
+        }
+        self.resume_paused(outbox);
+    }
+
+    fn apply(&mut self, now: Now, in_flight: &InFlight, outbox: &mut impl Outbox) {
+        let Ok(record) = Record::read(&in_flight.record) else {
+            // Prepared here or accepted from a leader only after it was decoded.
+            unreachable!("a record that was decoded before cannot be decoded: {}", in_flight.zxid)
+        };
+        let mut firing = Firing {
+            watches: &mut self.watches,
+            conns: &mut self.conns,
+            auth: &self.auth,
+            stats: &mut self.stats,
+            outbox,
+            frame: Vec::new(),
+        };
+        let applied = self.tree.apply(&record.header, &record.txn, &mut firing);
+        self.prep.applied(record.header.zxid);
+        self.stats.commits += 1;
+        if let Some(digest) = record.digest
+            && self.tree.check_digest(record.header.zxid, digest).is_some()
+        {
+            self.stats.digest_mismatches += 1;
+            self.notices.push(Notice::DigestMismatch { zxid: record.header.zxid });
+        }
+        match &record.txn {
+            Txn::CreateSession { timeout_ms } => {
+                self.session_created(now, record.header.session, *timeout_ms, in_flight, outbox);
+            }
+            Txn::CloseSession(_) => {
+                self.session_closed(now, record.header.session, in_flight, outbox);
+            }
+            _ => {
+                if let Some(origin) = in_flight.origin {
+                    self.answer_write(now, origin, in_flight.zxid, &record.txn, &applied, outbox);
+                    self.answer_held(now, origin.conn, outbox);
+                }
+            }
+        }
+    }
+
+    fn session_created(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        timeout_ms: i32,
+        in_flight: &InFlight,
+        outbox: &mut impl Outbox,
+    ) {
+        self.sessions.track(now.mono_ms(), session, timeout_ms);
+        let Some(origin) = in_flight.origin else { return };
+        if self.conns.at(origin.conn).is_some_and(|conn| conn.stage == Stage::Connecting) {
+            self.establish(origin.conn, outbox);
+            outbox.resume(origin.conn);
+        }
+    }
+
+    fn session_closed(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        in_flight: &InFlight,
+        outbox: &mut impl Outbox,
+    ) {
+        let conn = self.sessions.remove(session).and_then(|session| session.conn);
+        if let Some(origin) = in_flight.origin
+            && let Some(out) = outbox.buffer(origin.conn)
+        {
+            let bytes = replies::header_only(out, origin.xid, in_flight.zxid, ErrorCode::Ok);
+            let latency_ms = now.mono_us.saturating_sub(origin.received_us) / 1000;
+            self.stats.on_reply(OpCode::CloseSession, latency_ms, bytes);
+            self.close_conn_after_flush(origin.conn, outbox);
+        }
+        if let Some(conn) = conn {
+            self.close_conn_after_flush(conn, outbox);
+        }
+    }
+
+    fn answer_write(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        zxid: Zxid,
+        txn: &Txn<'_>,
+        applied: &Applied<'_>,
+        outbox: &mut impl Outbox,
+    ) {
+        let Some(conn) = self.conns.at_mut(origin.conn) else { return };
+        match conn.pending.pop_front() {
+            Some(Pending::Write { zxid: Some(expected), .. }) if expected == zxid => {}
+            other => unreachable!("reply of {zxid} meets {other:?} at the head of its session"),
+        }
+        if is_session_moved(txn) {
+            self.drop_conn(origin.conn, "its session has moved to another server", outbox);
+            return;
+        }
+        let Some(out) = outbox.buffer(origin.conn) else { return };
+        let start = out.len();
+        // Infallible or already an error code: a body is only written for successes.
+        let _ =
+            replies::reply(out, origin.xid, zxid, |out| write_body(origin.op, txn, applied, out));
+        let bytes = out.len() - start;
+        let latency_ms = now.mono_us.saturating_sub(origin.received_us) / 1000;
+        conn.stats.on_reply(now, stats::short_name(origin.op), origin.xid, zxid, latency_ms);
+        self.stats.on_reply(origin.op, latency_ms, bytes);
+    }
+
+    /// Answers what a session held behind the write just answered.
+    fn answer_held(&mut self, now: Now, id: ConnId, outbox: &mut impl Outbox) {
+        loop {
+            let Some(conn) = self.conns.at_mut(id) else { return };
+            if !matches!(conn.pending.front(), Some(Pending::Held { .. })) {
+                return;
+            }
+            let Some(Pending::Held { frame, ids, received_us }) = conn.pending.pop_front() else {
+                return;
+            };
+            self.answer(now, id, &frame, &ids, received_us, outbox);
+        }
+    }
+}
+
+fn is_session_moved(txn: &Txn<'_>) -> bool {
+    let moved = ErrorCode::SessionMoved.as_i32();
+    match txn {
+        Txn::Error(code) => *code == moved,
+        Txn::Multi(parts) => parts.contains(&Txn::Error(moved)),
+        _ => false,
+    }
+}
+
+/// The body of a write's reply (`client-protocol.md` 3.2, 3.8).
+fn write_body(
+    op: OpCode,
+    txn: &Txn<'_>,
+    applied: &Applied<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
+    if op == OpCode::Multi && matches!(txn, Txn::Multi(_)) {
+        applied.parts.iter().for_each(|part| write_multi_result(part, out));
+        out.put(&MULTI_END);
+        return Ok(());
+    }
+    let result = &applied.result;
+    if result.err != 0 {
+        return Err(error_code(result.err));
+    }
+    match op {
+        OpCode::Create => out.put_str(result.path),
+        OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
+            out.put_str(result.path);
+            result.stat.unwrap_or_default().write(out);
+        }
+        OpCode::SetData | OpCode::SetAcl => result.stat.unwrap_or_default().write(out),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn error_code(err: i32) -> ErrorCode {
+    ErrorCode::from_i32(err).unwrap_or(ErrorCode::SystemError)
+}
+
+fn write_multi_result(part: &OpResult<'_>, out: &mut Vec<u8>) {
+    if part.op == OpCode::Error || part.err != 0 {
+        return write_error_result(error_code(part.err), out);
+    }
+    let shown = match part.op {
+        OpCode::CreateContainer | OpCode::CreateTtl => OpCode::Create2,
+        op => op,
+    };
+    out.put_i32(shown.as_i32());
+    out.put_bool(false);
+    out.put_i32(0);
+    if matches!(shown, OpCode::Create | OpCode::Create2) {
+        out.put_str(part.path);
+    }
+    if matches!(shown, OpCode::Create2 | OpCode::SetData) {
+        part.stat.unwrap_or_default().write(out);
+    }
+}
+
+/// Turns the tree's changes into notifications.
+struct Firing<'a, O> {
+    watches: &'a mut WatchTable<ConnId>,
+    conns: &'a mut Conns,
+    auth: &'a AuthRegistry,
+    stats: &'a mut Stats,
+    outbox: &'a mut O,
+    /// The present event's frame, encoded once for all its watchers.
+    frame: Vec<u8>,
+}
+
+impl<O: Outbox> ChangeSink for Firing<'_, O> {
+    fn change(&mut self, change: Change<'_>) {
+        let Self { watches, conns, auth, stats, outbox, frame } = self;
+        if watches.watch_count() == 0 {
+            return;
+        }
+        let conns = RefCell::new(conns);
+        let mut framed: Option<EventType> = None;
+        let (mut node, mut children) = (0, 0);
+        watches.fire(
+            &change,
+            |id, list| {
+                conns
+                    .borrow()
+                    .at(id)
+                    .is_some_and(|conn| auth.check(Some(list), acl::READ, &conn.ids))
+            },
+            |id, event, path| {
+                if framed != Some(event) {
+                    frame.clear();
+                    write_event(frame, event, path, change.zxid);
+                    framed = Some(event);
+                }
+                if event == EventType::NodeChildrenChanged {
+                    children += 1;
+                } else {
+                    node += 1;
+                }
+                if let Some(out) = outbox.buffer(id) {
+                    out.extend_from_slice(frame);
+                    stats.packets_sent += 1;
+                    stats.watch_bytes += frame.len() as u64;
+                }
+                if let Some(conn) = conns.borrow_mut().at_mut(id) {
+                    conn.stats.sent += 1;
+                }
+            },
+        );
+        let fired = match change.kind {
+            ChangeKind::Created => &mut stats.watchers_created,
+            ChangeKind::Deleted => &mut stats.watchers_deleted,
+            ChangeKind::DataChanged => &mut stats.watchers_changed,
+        };
+        fired.add(node);
+        if change.parent.is_some() {
+            stats.watchers_children.add(children);
+        }
+    }
+}

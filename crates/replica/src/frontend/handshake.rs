@@ -1,0 +1,141 @@
+//! The first frame of a connection: ConnectRequest (`client-protocol.md` 2.2 to 2.5).
+
+use rookeeper_proto::client::Request;
+use rookeeper_proto::client::{ConnectRequest, ConnectResponse};
+use rookeeper_proto::password::password;
+use rookeeper_proto::{OpCode, Reader, SessionId, Xid};
+
+use crate::clock::Now;
+use crate::conns::Stage;
+use crate::frontend::Flow;
+use crate::ordering::Origin;
+use crate::outbox::{ConnId, Outbox};
+use crate::replica::Replica;
+use crate::replies;
+
+impl Replica {
+    pub(crate) fn on_connect_request(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        frame: &[u8],
+        outbox: &mut impl Outbox,
+    ) -> Flow {
+        let Ok(request) = ConnectRequest::read(&mut Reader::new(frame)) else {
+            return self.drop_conn(id, "its ConnectRequest cannot be decoded", outbox);
+        };
+        self.stats.connection_requests += 1;
+        if self.tree.last_zxid() < request.last_zxid_seen {
+            return self.drop_conn(id, "it has seen a newer zxid than this server's", outbox);
+        }
+        let timeout_ms = request
+            .timeout_ms
+            .max(self.config.min_session_timeout_ms)
+            .min(self.config.max_session_timeout_ms);
+        let Some(conn) = self.conns.at_mut(id) else { return Flow::Stop };
+        conn.read_only_byte = request.read_only;
+        conn.timeout_ms = timeout_ms;
+        conn.stage = Stage::Connecting;
+        conn.stats.established_wall_ms = now.wall_ms;
+        if request.session == SessionId::NONE {
+            self.create_session(now, id, timeout_ms, outbox)
+        } else {
+            self.reopen_session(now, id, &request, timeout_ms, outbox)
+        }
+    }
+
+    fn create_session(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        timeout_ms: i32,
+        outbox: &mut impl Outbox,
+    ) -> Flow {
+        if !self.accepts_writes() {
+            return self.drop_conn(id, "no writes are accepted now", outbox);
+        }
+        let session = self.sessions.allocate_id();
+        let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
+        self.bind(id, session, slot);
+        outbox.pause(id);
+        let origin = Origin {
+            conn: id,
+            session,
+            xid: Xid(0),
+            op: OpCode::CreateSession,
+            received_us: now.mono_us,
+        };
+        self.order(now, &Request::CreateSession { timeout_ms }, session, Some(origin));
+        Flow::Stop
+    }
+
+    /// The old connection of the session is closed before the password is checked, as Java does: a
+    /// wrong password still takes the socket (not the session) from the real client.
+    fn reopen_session(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        request: &ConnectRequest<'_>,
+        timeout_ms: i32,
+        outbox: &mut impl Outbox,
+    ) -> Flow {
+        let session = request.session;
+        self.stats.connections_revalidated += 1;
+        if let Some(old) = self.sessions.session(session).and_then(|session| session.conn)
+            && old != id
+        {
+            self.close_conn(old, outbox);
+        }
+        let is_genuine = request.password == Some(&password(session)[..]);
+        let slot = self.sessions.find(session).filter(|&slot| {
+            is_genuine && self.sessions.touch_with(now.mono_ms(), slot, timeout_ms)
+        });
+        let Some(slot) = slot else {
+            return self.answer_invalid_session(id, outbox);
+        };
+        self.bind(id, session, slot);
+        self.establish(id, outbox);
+        Flow::Continue
+    }
+
+    fn bind(&mut self, id: ConnId, session: SessionId, slot: crate::sessions::SessionSlot) {
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.session = session;
+            conn.slot = Some(slot);
+        }
+        if let Some(session) = self.sessions.at_mut(slot) {
+            session.conn = Some(id);
+        }
+    }
+
+    /// Sends the ConnectResponse of a valid session; requests are read from now on.
+    pub(crate) fn establish(&mut self, id: ConnId, outbox: &mut impl Outbox) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        conn.stage = Stage::Established;
+        let response = ConnectResponse {
+            timeout_ms: conn.timeout_ms,
+            session: conn.session,
+            password: password(conn.session),
+            read_only: conn.read_only_byte.map(|_| false),
+        };
+        if let Some(out) = outbox.buffer(id) {
+            replies::frame(out, |out| response.write(out));
+            self.stats.packets_sent += 1;
+            conn.stats.sent += 1;
+            conn.stats.last_op = "SESS";
+        }
+    }
+
+    /// Unknown, expired and wrongly authenticated sessions look the same (2.5).
+    pub(crate) fn answer_invalid_session(&mut self, id: ConnId, outbox: &mut impl Outbox) -> Flow {
+        let Some(conn) = self.conns.at_mut(id) else { return Flow::Stop };
+        conn.stage = Stage::Closing;
+        let response = ConnectResponse::invalid(conn.read_only_byte.map(|_| false));
+        if let Some(out) = outbox.buffer(id) {
+            replies::frame(out, |out| response.write(out));
+            self.stats.packets_sent += 1;
+        }
+        outbox.close_after_flush(id);
+        Flow::Stop
+    }
+}

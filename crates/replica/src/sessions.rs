@@ -1,0 +1,292 @@
+//! Sessions: who is alive, until when, on which connection (`client-protocol.md` 2.3 to 2.6).
+//!
+//! Expiry works in buckets of one tick, as Java's ExpiryQueue, but lazily: touching a session is one
+//! store; a bucket that comes due re-files the sessions heard from since. A session thus expires
+//! between its time-out and its time-out plus one tick after the last touch.
+//!
+//! Java: SessionTrackerImpl, ExpiryQueue.
+
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+use rookeeper_proto::SessionId;
+
+use crate::outbox::ConnId;
+
+/// Slot of a session in the tracker; valid until the session is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionSlot(u32);
+
+/// One session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Time-out that touches use; follows the client's latest connect.
+    pub timeout_ms: i32,
+    /// It is closed at the first bucket at or behind this moment.
+    pub expire_at_ms: u64,
+    /// A closeSession is on its way: the session takes no more requests.
+    pub is_closing: bool,
+    /// The connection that speaks for it now.
+    pub conn: Option<ConnId>,
+}
+
+/// All sessions of this server.
+#[derive(Debug)]
+pub struct SessionTracker {
+    tick_ms: u64,
+    next_id: i64,
+    slots: Vec<Option<Session>>,
+    free: Vec<u32>,
+    by_id: HashMap<SessionId, u32>,
+    /// Bucket end -> sessions filed there. Every live session is filed exactly once.
+    buckets: BTreeMap<u64, Vec<SessionId>>,
+}
+
+impl SessionTracker {
+    /// An empty tracker. `seed_ms` makes ids of different starts differ: any clock will do.
+    pub fn new(tick_ms: u64, server_id: u8, seed_ms: u64) -> Self {
+        let seeded = ((seed_ms << 24) >> 8) | u64::from(server_id) << 56;
+        let mut next_id = seeded as i64;
+        if next_id == i64::MIN {
+            next_id += 1;
+        }
+        Self {
+            tick_ms: tick_ms.max(1),
+            next_id,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::default(),
+            buckets: BTreeMap::new(),
+        }
+    }
+
+    /// A new session id, never one in use, 0 or the container mark.
+    pub fn allocate_id(&mut self) -> SessionId {
+        loop {
+            let id = SessionId(self.next_id);
+            self.next_id = self.next_id.wrapping_add(1);
+            if id.0 != 0 && id.0 != i64::MIN && !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// End of the bucket in which a touch at `now_ms` expires.
+    fn bucket(&self, now_ms: u64, timeout_ms: i32) -> u64 {
+        let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+        ((now_ms + timeout_ms) / self.tick_ms + 1) * self.tick_ms
+    }
+
+    /// Starts tracking, or updates the time-out of a tracked session.
+    pub fn track(&mut self, now_ms: u64, id: SessionId, timeout_ms: i32) -> SessionSlot {
+        let expire_at_ms = self.bucket(now_ms, timeout_ms);
+        if let Some(&slot) = self.by_id.get(&id) {
+            let slot = SessionSlot(slot);
+            self.touch_with(now_ms, slot, timeout_ms);
+            return slot;
+        }
+        let session = Session { id, timeout_ms, expire_at_ms, is_closing: false, conn: None };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(session);
+                slot
+            }
+            None => {
+                self.slots.push(Some(session));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.by_id.insert(id, slot);
+        self.buckets.entry(expire_at_ms).or_default().push(id);
+        SessionSlot(slot)
+    }
+
+    /// The session in a slot.
+    pub fn at(&self, slot: SessionSlot) -> Option<&Session> {
+        self.slots.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The session in a slot.
+    pub fn at_mut(&mut self, slot: SessionSlot) -> Option<&mut Session> {
+        self.slots.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    /// The slot of a session.
+    pub fn find(&self, id: SessionId) -> Option<SessionSlot> {
+        self.by_id.get(&id).copied().map(SessionSlot)
+    }
+
+    /// The session with this id.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.at(self.find(id)?)
+    }
+
+    /// Notes a sign of life. False when the session is unknown or closing.
+    pub fn touch(&mut self, now_ms: u64, slot: SessionSlot) -> bool {
+        let Some(timeout_ms) = self.at(slot).map(|session| session.timeout_ms) else {
+            return false;
+        };
+        self.touch_with(now_ms, slot, timeout_ms)
+    }
+
+    /// Notes a sign of life and a new time-out.
+    pub fn touch_with(&mut self, now_ms: u64, slot: SessionSlot, timeout_ms: i32) -> bool {
+        let expire_at_ms = self.bucket(now_ms, timeout_ms);
+        match self.at_mut(slot) {
+            Some(session) if !session.is_closing => {
+                session.timeout_ms = timeout_ms;
+                // Never earlier than filed: the bucket it is in must not be missed, and an earlier
+                // deadline would only be noticed there anyway.
+                session.expire_at_ms = session.expire_at_ms.max(expire_at_ms);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes no more requests for the session.
+    pub fn set_closing(&mut self, id: SessionId) {
+        if let Some(slot) = self.find(id)
+            && let Some(session) = self.at_mut(slot)
+        {
+            session.is_closing = true;
+        }
+    }
+
+    /// Lets closing sessions live again, due at once: the txns that would have closed them were
+    /// dropped before they were logged.
+    pub fn reopen_closing(&mut self) {
+        for slot in 0..self.slots.len() {
+            let Some(session) = self.slots[slot].as_mut().filter(|s| s.is_closing) else {
+                continue;
+            };
+            session.is_closing = false;
+            session.expire_at_ms = 0;
+            let id = session.id;
+            self.buckets.entry(0).or_default().push(id);
+        }
+    }
+
+    /// Forgets the session.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let slot = self.by_id.remove(&id)?;
+        self.free.push(slot);
+        self.slots[slot as usize].take()
+    }
+
+    /// When the next bucket comes due.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.buckets.first_key_value().map(|(&at, _)| at)
+    }
+
+    /// Sessions that have expired by `now_ms`; they are marked closing. In order of filing.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<SessionId> {
+        let mut expired = Vec::new();
+        while let Some(entry) = self.buckets.first_entry() {
+            if now_ms < *entry.key() {
+                break;
+            }
+            for id in entry.remove() {
+                let Some(slot) = self.find(id) else { continue };
+                let Some(session) = self.at_mut(slot) else { continue };
+                if session.is_closing {
+                    continue;
+                }
+                if session.expire_at_ms <= now_ms {
+                    session.is_closing = true;
+                    expired.push(id);
+                } else {
+                    let at = session.expire_at_ms;
+                    self.buckets.entry(at).or_default().push(id);
+                }
+            }
+        }
+        expired
+    }
+
+    /// Gives every session a full time-out from now, as a server that starts to lead does.
+    pub fn restart_all(&mut self, now_ms: u64) {
+        let ids: Vec<(SessionId, i32)> =
+            self.iter().map(|session| (session.id, session.timeout_ms)).collect();
+        self.buckets.clear();
+        for (id, timeout_ms) in ids {
+            let expire_at_ms = self.bucket(now_ms, timeout_ms);
+            if let Some(slot) = self.find(id)
+                && let Some(session) = self.at_mut(slot)
+            {
+                session.expire_at_ms = expire_at_ms;
+                self.buckets.entry(expire_at_ms).or_default().push(id);
+            }
+        }
+    }
+
+    /// Number of sessions.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// All sessions, in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker() -> SessionTracker {
+        SessionTracker::new(2000, 1, 1234)
+    }
+
+    #[test]
+    fn expires_between_timeout_and_timeout_plus_tick() {
+        let mut t = tracker();
+        let id = t.allocate_id();
+        t.track(1500, id, 4000);
+        // (1500 + 4000) / 2000 + 1 = 3 ticks.
+        assert_eq!(t.next_deadline_ms(), Some(6000));
+        assert_eq!(t.expire(5999), []);
+        assert_eq!(t.expire(6000), [id]);
+        assert!(t.session(id).unwrap().is_closing);
+        assert_eq!(t.expire(60_000), []);
+    }
+
+    #[test]
+    fn a_touch_moves_the_deadline_without_refiling() {
+        let mut t = tracker();
+        let id = t.allocate_id();
+        let slot = t.track(0, id, 4000);
+        assert!(t.touch(5000, slot));
+        assert_eq!(t.expire(6000), []);
+        assert_eq!(t.next_deadline_ms(), Some(10_000));
+        assert_eq!(t.expire(10_000), [id]);
+        assert!(!t.touch(10_001, slot), "a closing session is not touched");
+    }
+
+    #[test]
+    fn ids_carry_the_server_and_do_not_repeat() {
+        let mut t = tracker();
+        let (a, b) = (t.allocate_id(), t.allocate_id());
+        assert_ne!(a, b);
+        assert_eq!(a.0 >> 56, 1);
+    }
+
+    #[test]
+    fn slots_are_reused_after_removal() {
+        let mut t = tracker();
+        let (a, b) = (t.allocate_id(), t.allocate_id());
+        let slot = t.track(0, a, 4000);
+        assert!(t.remove(a).is_some());
+        assert_eq!(t.track(0, b, 4000), slot);
+        assert_eq!(t.at(slot).unwrap().id, b);
+        assert_eq!(t.expire(100_000), [b]);
+    }
+}

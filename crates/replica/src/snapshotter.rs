@@ -1,0 +1,158 @@
+//! When to take a snapshot, and its serialisation in slices between turns.
+//!
+//! The tree hands out the state at one zxid while txns go on being applied, so a snapshot is exact
+//! and holds up nobody for longer than a slice. Writing and forcing the file is the shell's business.
+//!
+//! Java: SyncRequestProcessor.shouldSnapshot (the random distance keeps the servers of an ensemble
+//! from taking their snapshots at once).
+
+use rookeeper_proto::Zxid;
+use rookeeper_tree::{Slice, SnapshotId};
+
+use crate::config::ReplicaConfig;
+use crate::limits;
+use crate::replica::Replica;
+
+/// A piece of work for whoever writes snapshots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotWork {
+    /// A snapshot begins.
+    Begin {
+        /// It holds exactly the txns up to this one.
+        zxid: Zxid,
+        /// The tree's digest there.
+        digest: i64,
+    },
+    /// Bytes of its body, in order.
+    Chunk(Vec<u8>),
+    /// The last bytes of its body.
+    End(Vec<u8>),
+}
+
+/// Decides and serialises.
+#[derive(Debug)]
+pub struct Snapshotter {
+    snap_count: u64,
+    size_limit_bytes: Option<u64>,
+    rng: u64,
+    records: u64,
+    bytes: u64,
+    count_at: u64,
+    bytes_at: u64,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Wanted,
+    Serialising(SnapshotId),
+    /// Handed over whole; the file is still being written.
+    Writing,
+}
+
+impl Snapshotter {
+    /// Begins counting.
+    pub fn new(config: &ReplicaConfig, seed: u64) -> Self {
+        let mut this = Self {
+            snap_count: config.snap_count.max(2),
+            size_limit_bytes: config.snap_size_limit_bytes,
+            rng: seed | 1,
+            records: 0,
+            bytes: 0,
+            count_at: 0,
+            bytes_at: 0,
+            state: State::Idle,
+        };
+        this.draw();
+        this
+    }
+
+    /// Draws the next distance: more than half of the limits, at most the whole.
+    fn draw(&mut self) {
+        let half = self.snap_count / 2;
+        self.count_at = half + self.random_below(half);
+        self.bytes_at = self.size_limit_bytes.map_or(u64::MAX, |limit| {
+            let half = limit / 2;
+            half + self.random_below(half)
+        });
+    }
+
+    /// xorshift64*: seeded, so that a simulation repeats.
+    fn random_below(&mut self, bound: u64) -> u64 {
+        self.rng ^= self.rng >> 12;
+        self.rng ^= self.rng << 25;
+        self.rng ^= self.rng >> 27;
+        let n = self.rng.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        if bound == 0 { 0 } else { n % bound }
+    }
+
+    /// Counts a record. True when the log should roll because a snapshot is due.
+    pub(crate) fn on_append(&mut self, bytes: usize) -> bool {
+        self.records += 1;
+        self.bytes += bytes as u64;
+        if self.records <= self.count_at && self.bytes <= self.bytes_at {
+            return false;
+        }
+        self.records = 0;
+        self.bytes = 0;
+        self.draw();
+        if self.state == State::Idle {
+            self.state = State::Wanted;
+        }
+        true
+    }
+
+    /// What was counted was never logged.
+    pub(crate) fn on_log_dropped(&mut self) {
+        self.records = 0;
+        self.bytes = 0;
+    }
+}
+
+impl Replica {
+    /// Asks for a snapshot soon, unless one is under way.
+    pub fn want_snapshot(&mut self) {
+        if self.snapshotter.state == State::Idle {
+            self.snapshotter.state = State::Wanted;
+        }
+    }
+
+    /// Whether [`Replica::take_snapshot_work`] has something.
+    pub fn has_snapshot_work(&self) -> bool {
+        matches!(self.snapshotter.state, State::Wanted | State::Serialising(_))
+    }
+
+    /// The next piece of a snapshot, at most one slice of work. The shell calls it between turns,
+    /// as long as the writer keeps up.
+    pub fn take_snapshot_work(&mut self) -> Option<SnapshotWork> {
+        match self.snapshotter.state {
+            State::Idle | State::Writing => None,
+            State::Wanted => {
+                let id = self.tree.begin_snapshot().ok()?;
+                let info = self.tree.snapshot_info(id).ok()?;
+                self.snapshotter.state = State::Serialising(id);
+                Some(SnapshotWork::Begin { zxid: info.zxid, digest: info.digest })
+            }
+            State::Serialising(id) => {
+                let mut chunk = Vec::with_capacity(limits::SNAPSHOT_CHUNK_BYTES);
+                match self.tree.snapshot_slice(id, limits::SNAPSHOT_NODES_PER_SLICE, &mut chunk) {
+                    Ok(Slice::More) => Some(SnapshotWork::Chunk(chunk)),
+                    Ok(Slice::Done) | Err(_) => {
+                        self.snapshotter.state = State::Writing;
+                        Some(SnapshotWork::End(chunk))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The snapshot's file is written, or will never be.
+    pub fn on_snapshot_done(&mut self, millis: u64) {
+        self.stats.snapshot_ms.add(millis);
+        if let State::Serialising(id) = self.snapshotter.state {
+            self.tree.abort_snapshot(id);
+        }
+        self.snapshotter.state = State::Idle;
+    }
+}

@@ -1,0 +1,366 @@
+//! The core thread: the reactor's handler around the replica.
+//!
+//! It cuts the byte stream of each connection into frames, answers four-letter words, hands frames
+//! to the replica, and after each turn passes the log's work on: all writes of one turn reach the log
+//! thread as one batch.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rookeeper_net::{CloseReason, ConnId as NetConn, Handler, Io, ListenerTag};
+use rookeeper_replica::conns::Stage;
+use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox, Replica};
+
+use crate::fourletter::{self, FourLetter};
+use crate::log_thread::{LogEvent, LogInput, LogMail};
+use crate::metrics::ServerMetrics;
+use crate::snapshot_thread::{SnapshotDone, SnapshotMail};
+
+/// Connections accepted on the plaintext client port.
+pub(crate) const CLIENT_PORT: ListenerTag = ListenerTag(1);
+
+/// What the core thread owns.
+pub(crate) struct Core {
+    pub(crate) replica: Replica,
+    pub(crate) log: Arc<LogMail>,
+    pub(crate) snapshots: Arc<SnapshotMail>,
+    pub(crate) four_letter: FourLetter,
+    pub(crate) metrics: ServerMetrics,
+    /// Largest frame of a client, inclusive.
+    pub(crate) frame_bytes_max: usize,
+    /// `fsync.warningthresholdms`.
+    pub(crate) fsync_warning: Duration,
+    /// Set by the signal handlers; the waker is called behind it.
+    pub(crate) stop_requested: Arc<AtomicBool>,
+    pub(crate) clock: Clock,
+    /// Why the loop ended, if not by request.
+    pub(crate) failure: Option<String>,
+    work: Vec<LogCommand>,
+    log_input: Vec<LogInput>,
+    log_events: Vec<LogEvent>,
+    snapshots_done: Vec<SnapshotDone>,
+    stopping_since: Option<Instant>,
+}
+
+/// Turns the loop's clock into the replica's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that began a day ago, so that no subtraction of a time-out underflows.
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { origin: now.checked_sub(Duration::from_secs(86_400)).unwrap_or(now) }
+    }
+
+    pub(crate) fn now(self, at: Instant) -> Now {
+        let mono_us = at.saturating_duration_since(self.origin).as_micros();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_us: u64::try_from(mono_us).unwrap_or(u64::MAX),
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+
+    pub(crate) fn instant(self, mono_ms: u64) -> Option<Instant> {
+        self.origin.checked_add(Duration::from_millis(mono_ms))
+    }
+}
+
+/// How long a stopping server waits for writes under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The replica's view of the reactor's connections.
+struct IoOutbox<'a>(&'a mut Io);
+
+fn net(conn: ConnId) -> NetConn {
+    NetConn::from_u64(conn.as_u64())
+}
+
+fn core(conn: NetConn) -> ConnId {
+    ConnId::from_u64(conn.as_u64())
+}
+
+impl Outbox for IoOutbox<'_> {
+    #[inline]
+    fn buffer(&mut self, conn: ConnId) -> Option<&mut Vec<u8>> {
+        self.0.out(net(conn))
+    }
+    fn close_after_flush(&mut self, conn: ConnId) {
+        self.0.close_after_flush(net(conn));
+    }
+    fn close_now(&mut self, conn: ConnId) {
+        self.0.close_now(net(conn));
+    }
+    fn pause(&mut self, conn: ConnId) {
+        self.0.pause(net(conn));
+    }
+    fn resume(&mut self, conn: ConnId) {
+        self.0.resume(net(conn));
+    }
+}
+
+/// What the threads around the core are reached by.
+pub(crate) struct Wiring {
+    pub(crate) log: Arc<LogMail>,
+    pub(crate) snapshots: Arc<SnapshotMail>,
+    pub(crate) stop_requested: Arc<AtomicBool>,
+    pub(crate) clock: Clock,
+}
+
+impl Core {
+    pub(crate) fn new(
+        replica: Replica,
+        four_letter: FourLetter,
+        frame_bytes_max: usize,
+        fsync_warning: Duration,
+        wiring: Wiring,
+    ) -> Self {
+        Self {
+            replica,
+            log: wiring.log,
+            snapshots: wiring.snapshots,
+            four_letter,
+            metrics: ServerMetrics::default(),
+            frame_bytes_max,
+            fsync_warning,
+            stop_requested: wiring.stop_requested,
+            clock: wiring.clock,
+            failure: None,
+            work: Vec::new(),
+            log_input: Vec::new(),
+            log_events: Vec::new(),
+            snapshots_done: Vec::new(),
+            stopping_since: None,
+        }
+    }
+
+    /// Serves a four-letter word if the bytes begin with one. `None`: they do not; `Some(0)`: more
+    /// bytes are needed.
+    fn four_letter_word(&mut self, io: &mut Io, conn: NetConn, bytes: &[u8]) -> Option<usize> {
+        let word: [u8; 4] = *bytes.first_chunk()?;
+        let command = fourletter::Command::of(word)?;
+        if command.argument_bytes() + 4 > bytes.len() {
+            io.want(conn, command.argument_bytes() + 4);
+            return Some(0);
+        }
+        let now = self.clock.now(io.now());
+        let id = core(conn);
+        let answer = self.four_letter.answer(
+            command,
+            &bytes[4..4 + command.argument_bytes()],
+            fourletter::Context {
+                replica: &mut self.replica,
+                metrics: &self.metrics,
+                now,
+                conn: id,
+            },
+        );
+        if let Some(out) = io.out(conn) {
+            out.extend_from_slice(answer.as_bytes());
+        }
+        io.close_after_flush(conn);
+        Some(bytes.len())
+    }
+
+    fn on_log_events(&mut self, io: &mut Io, now: Now) {
+        let mut events = std::mem::take(&mut self.log_events);
+        self.log.events.take_all(&mut events);
+        for event in events.drain(..) {
+            match event {
+                LogEvent::Durable { zxid, took, records } => {
+                    self.metrics.on_force(took, records);
+                    if self.fsync_warning < took {
+                        self.metrics.slow_forces += 1;
+                        tracing::warn!(
+                            "fsync-ing the write ahead log took {}ms which will adversely effect \
+                             operation latency; look at the disk of dataLogDir",
+                            took.as_millis()
+                        );
+                    }
+                    self.replica.on_committed(now, zxid, &mut IoOutbox(io));
+                }
+                LogEvent::Full { logged, why } => {
+                    tracing::error!(
+                        "{why}. No writes are accepted until there is room; reads go on"
+                    );
+                    self.work.clear();
+                    self.replica.on_log_full(logged, &mut IoOutbox(io));
+                    self.log.input.put(LogInput::Continue);
+                }
+                LogEvent::Room => self.replica.on_log_room(),
+                LogEvent::Failed(why) => {
+                    self.failure = Some(why);
+                    io.stop();
+                }
+            }
+        }
+        self.log_events = events;
+    }
+
+    fn on_snapshots_done(&mut self) {
+        let mut done = std::mem::take(&mut self.snapshots_done);
+        self.snapshots.take_done(&mut done);
+        for SnapshotDone { millis, result } in done.drain(..) {
+            match result {
+                Ok(Some(file)) => {
+                    tracing::info!("snapshot {} written in {millis} ms", file.display());
+                }
+                Ok(None) => tracing::info!("a snapshot of this state exists already"),
+                Err(why) => tracing::error!(
+                    "no snapshot was written: {why}. The transaction log still holds everything; \
+                     the next snapshot is tried in due course"
+                ),
+            }
+            self.replica.on_snapshot_done(millis);
+        }
+        self.snapshots_done = done;
+    }
+
+    /// One slice per turn, so that requests are never held up by more than that.
+    fn serialise_slice(&mut self) {
+        if self.replica.has_snapshot_work()
+            && self.snapshots.has_room()
+            && let Some(work) = self.replica.take_snapshot_work()
+        {
+            self.snapshots.put(work);
+        }
+    }
+
+    fn pass_on_log_work(&mut self) {
+        if self.replica.take_log_work(&mut self.work) {
+            self.log_input.extend(self.work.drain(..).map(LogInput::Command));
+            self.log.input.put_all(&mut self.log_input);
+        }
+    }
+
+    fn log_notices(&mut self) {
+        for notice in self.replica.take_notices() {
+            match notice {
+                Notice::ConnectionDropped { peer, session, why } => {
+                    tracing::warn!("closed connection of {peer}, session {session}: {why}");
+                }
+                Notice::SessionExpired { session, timeout_ms } => {
+                    tracing::info!(
+                        "expiring session {session}, timeout of {timeout_ms}ms exceeded"
+                    );
+                }
+                Notice::DigestMismatch { zxid } => tracing::error!(
+                    "the tree's digest after {zxid} is not the one recorded with it: this server's \
+                     state differs from its writer's"
+                ),
+                Notice::WritesStopped => {
+                    tracing::error!("writes have stopped: the log's disk is full")
+                }
+                Notice::WritesResumed => tracing::info!("writes go on: there is room again"),
+            }
+        }
+    }
+
+    /// Stops once nothing is under way, or after a while.
+    fn try_to_stop(&mut self, io: &mut Io) {
+        let Some(since) = self.stopping_since else { return };
+        if self.replica.outstanding() == 0 || DRAIN <= io.now().saturating_duration_since(since) {
+            io.stop();
+        }
+    }
+}
+
+impl Handler for Core {
+    fn on_accept(
+        &mut self,
+        io: &mut Io,
+        conn: NetConn,
+        _listener: ListenerTag,
+        peer: SocketAddr,
+    ) -> bool {
+        let now = self.clock.now(io.now());
+        match self.replica.on_accept(now, core(conn), peer, false) {
+            Ok(()) => true,
+            Err(refused) => {
+                tracing::warn!("refused a connection of {peer}: {refused}");
+                false
+            }
+        }
+    }
+
+    fn on_bytes(&mut self, io: &mut Io, conn: NetConn, bytes: &[u8]) -> usize {
+        let id = core(conn);
+        let now = self.clock.now(io.now());
+        let mut at = 0;
+        loop {
+            let rest = &bytes[at..];
+            let Some(prefix) = rest.first_chunk::<4>() else {
+                io.want(conn, 4);
+                return at;
+            };
+            if at == 0 && self.replica.conns().at(id).is_some_and(|c| c.stage == Stage::Fresh) {
+                match self.four_letter_word(io, conn, rest) {
+                    None => {}
+                    Some(consumed) => return consumed,
+                }
+            }
+            let len = i32::from_be_bytes(*prefix);
+            let frame_bytes_max = self.frame_bytes_max;
+            let Some(len) = usize::try_from(len).ok().filter(|&len| len <= frame_bytes_max) else {
+                tracing::warn!(
+                    "closed connection of {:?}: a packet of {len} bytes is out of range (limit \
+                     jute.maxbuffer = {frame_bytes_max})",
+                    io.peer_addr(conn),
+                );
+                io.close_now(conn);
+                return bytes.len();
+            };
+            let Some(frame) = rest.get(4..4 + len) else {
+                io.want(conn, 4 + len);
+                return at;
+            };
+            at += 4 + len;
+            let flow = self.replica.on_frame(now, id, frame, &mut IoOutbox(io));
+            if flow == Flow::Stop || io.backed_up(conn) {
+                return at;
+            }
+        }
+    }
+
+    fn on_closed(&mut self, _io: &mut Io, conn: NetConn, _why: CloseReason) {
+        self.replica.on_closed(core(conn));
+    }
+
+    fn on_wake(&mut self, io: &mut Io) {
+        let now = self.clock.now(io.now());
+        self.on_log_events(io, now);
+        self.on_snapshots_done();
+        if self.stop_requested.load(Ordering::Acquire) && self.stopping_since.is_none() {
+            tracing::info!("stopping");
+            self.stopping_since = Some(io.now());
+            io.unlisten(CLIENT_PORT);
+        }
+    }
+
+    fn on_turn_end(&mut self, io: &mut Io) {
+        self.pass_on_log_work();
+        self.serialise_slice();
+        self.log_notices();
+        self.try_to_stop(io);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        if let Some(since) = self.stopping_since {
+            return Some(since + DRAIN);
+        }
+        if self.replica.has_snapshot_work() && self.snapshots.has_room() {
+            return self.clock.instant(0);
+        }
+        self.clock.instant(self.replica.next_deadline_ms())
+    }
+
+    fn on_timer(&mut self, io: &mut Io, now: Instant) {
+        let now = self.clock.now(now);
+        self.replica.tick(now, &mut IoOutbox(io));
+    }
+}

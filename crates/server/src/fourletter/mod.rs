@@ -1,0 +1,132 @@
+//! Four-letter words on the client port, in Apache's exact shapes (`operations.md` section 2).
+//!
+//! The first four bytes of a connection that has not connected yet are looked up here before they are
+//! read as a length. `srvr` is always allowed; the rest by `4lw.commands.whitelist`.
+
+mod texts;
+
+use rookeeper_replica::{ConnId, Now, Replica};
+
+use crate::metrics::ServerMetrics;
+
+/// A known word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the variants are the words themselves")]
+pub(crate) enum Command {
+    Conf,
+    Cons,
+    Crst,
+    Dirs,
+    Dump,
+    Envi,
+    Gtmk,
+    Hash,
+    Isro,
+    Mntr,
+    Ruok,
+    Srst,
+    Srvr,
+    Stat,
+    Stmk,
+    Wchc,
+    Wchp,
+    Wchs,
+    /// What telnet sends on an interrupt.
+    TelnetInterrupt,
+}
+
+impl Command {
+    /// The command these four bytes name.
+    pub(crate) fn of(word: [u8; 4]) -> Option<Self> {
+        Some(match &word {
+            b"conf" => Self::Conf,
+            b"cons" => Self::Cons,
+            b"crst" => Self::Crst,
+            b"dirs" => Self::Dirs,
+            b"dump" => Self::Dump,
+            b"envi" => Self::Envi,
+            b"gtmk" => Self::Gtmk,
+            b"hash" => Self::Hash,
+            b"isro" => Self::Isro,
+            b"mntr" => Self::Mntr,
+            b"ruok" => Self::Ruok,
+            b"srst" => Self::Srst,
+            b"srvr" => Self::Srvr,
+            b"stat" => Self::Stat,
+            b"stmk" => Self::Stmk,
+            b"wchc" => Self::Wchc,
+            b"wchp" => Self::Wchp,
+            b"wchs" => Self::Wchs,
+            b"\xff\xf4\xff\xfd" => Self::TelnetInterrupt,
+            _ => return None,
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Conf => "conf",
+            Self::Cons => "cons",
+            Self::Crst => "crst",
+            Self::Dirs => "dirs",
+            Self::Dump => "dump",
+            Self::Envi => "envi",
+            Self::Gtmk => "gtmk",
+            Self::Hash => "hash",
+            Self::Isro => "isro",
+            Self::Mntr => "mntr",
+            Self::Ruok => "ruok",
+            Self::Srst => "srst",
+            Self::Srvr => "srvr",
+            Self::Stat => "stat",
+            Self::Stmk => "stmk",
+            Self::Wchc => "wchc",
+            Self::Wchp => "wchp",
+            Self::Wchs => "wchs",
+            Self::TelnetInterrupt => "telnet close",
+        }
+    }
+
+    /// Bytes behind the word that belong to it: `stmk` takes a trace mask.
+    pub(crate) fn argument_bytes(self) -> usize {
+        if self == Self::Stmk { 8 } else { 0 }
+    }
+}
+
+/// What an answer may look at, and for the resetting words change.
+pub(crate) struct Context<'a> {
+    pub(crate) replica: &'a mut Replica,
+    pub(crate) metrics: &'a ServerMetrics,
+    pub(crate) now: Now,
+    /// The connection that asks.
+    pub(crate) conn: ConnId,
+}
+
+/// Answers words, with what of the configuration they need.
+#[derive(Debug)]
+pub(crate) struct FourLetter {
+    pub(crate) config: crate::config::Config,
+    /// The port that clients are served on, once bound.
+    pub(crate) client_port: u16,
+    pub(crate) trace_mask: i64,
+}
+
+impl FourLetter {
+    pub(crate) fn answer(
+        &mut self,
+        command: Command,
+        argument: &[u8],
+        context: Context<'_>,
+    ) -> String {
+        if command == Command::TelnetInterrupt {
+            return String::new();
+        }
+        if command != Command::Srvr && !self.config.four_letter.allows(command.name()) {
+            return format!(
+                "{} is not executed because it is not in the whitelist.\n",
+                command.name()
+            );
+        }
+        texts::text(self, command, argument, context)
+    }
+}

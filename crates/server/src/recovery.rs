@@ -1,0 +1,127 @@
+//! Loads a data directory into a tree.
+
+use rookeeper_proto::txn::Record;
+use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
+use rookeeper_storage::{
+    DataDirs, Disk, RecoverOptions, RecoverySink, SinkError, SnapshotMeta, SnapshotSink,
+};
+use rookeeper_tree::{AclId, DataTree, TreeLoader, TreeOptions};
+
+use crate::config::Config;
+use crate::settings;
+
+/// A recovered server.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) tree: DataTree,
+    /// Records replayed on top of the snapshot.
+    pub(crate) records: u64,
+}
+
+/// Opens the data directory, logs what was found, and builds the tree.
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    dirs: &DataDirs,
+    config: &Config,
+) -> Result<Recovered, String> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| format!("no randomness to be had: {error}"))?;
+    let options = settings::tree(config, u64::from_ne_bytes(seed));
+    let mut sink = Sink { options, state: State::Loading(TreeLoader::new(options)), mismatches: 0 };
+    let recover_options = RecoverOptions {
+        db_autocreate: config.storage.db_autocreate,
+        trust_empty: config.storage.trust_empty_snapshot,
+        datadir_autocreate: config.storage.data_dir_autocreate,
+        ..RecoverOptions::default()
+    };
+    let recovered = rookeeper_storage::recover(disk, dirs, &recover_options, &mut sink)
+        .map_err(|error| error.to_string())?;
+    recovered.report.notes.iter().for_each(|note| tracing::info!("{note}"));
+    recovered.report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if 0 < sink.mismatches {
+        tracing::error!(
+            "the tree's digest differs from the recorded one after {} of the replayed txns",
+            sink.mismatches
+        );
+    }
+    let tree = match sink.state {
+        State::Loaded(tree) => *tree,
+        State::Loading(_) => DataTree::new(options),
+    };
+    Ok(Recovered { tree, records: recovered.records })
+}
+
+enum State {
+    Loading(TreeLoader),
+    Loaded(Box<DataTree>),
+}
+
+struct Sink {
+    options: TreeOptions,
+    state: State,
+    mismatches: u64,
+}
+
+impl Sink {
+    fn loader(&mut self) -> Result<&mut TreeLoader, SinkError> {
+        match &mut self.state {
+            State::Loading(loader) => Ok(loader),
+            State::Loaded(_) => Err(SinkError("a snapshot begins behind its own end".to_owned())),
+        }
+    }
+}
+
+impl SnapshotSink for Sink {
+    fn reset(&mut self) {
+        self.state = State::Loading(TreeLoader::new(self.options));
+    }
+
+    fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
+        self.loader()?.on_session(id, timeout_ms);
+        Ok(())
+    }
+
+    fn acl(&mut self, id: i64, acl: AclList) -> Result<(), SinkError> {
+        self.loader()?.on_acl(AclId(id), acl);
+        Ok(())
+    }
+
+    fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        acl_id: i64,
+        stat: &StatPersisted,
+    ) -> Result<(), SinkError> {
+        self.loader()?
+            .on_node(path, data, AclId(acl_id), *stat)
+            .map_err(|error| SinkError(error.to_string()))
+    }
+}
+
+impl RecoverySink for Sink {
+    fn snapshot_loaded(&mut self, meta: &SnapshotMeta) -> Result<(), SinkError> {
+        let fresh = State::Loading(TreeLoader::new(self.options));
+        let State::Loading(loader) = std::mem::replace(&mut self.state, fresh) else {
+            return Err(SinkError("a snapshot ends twice".to_owned()));
+        };
+        let tree = loader.finish(meta.zxid).map_err(|error| SinkError(error.to_string()))?;
+        self.state = State::Loaded(Box::new(tree));
+        Ok(())
+    }
+
+    fn record(&mut self, _zxid: Zxid, payload: &[u8]) -> Result<(), SinkError> {
+        if matches!(self.state, State::Loading(_)) {
+            // No snapshot (snapshot.trust.empty): the log begins from nothing.
+            self.state = State::Loaded(Box::new(DataTree::new(self.options)));
+        }
+        let State::Loaded(tree) = &mut self.state else {
+            return Err(SinkError("a record without a tree".to_owned()));
+        };
+        let record = Record::read(payload).map_err(|error| SinkError(error.to_string()))?;
+        if tree.apply_record(&record, &mut ()).1.is_some() {
+            self.mismatches += 1;
+        }
+        Ok(())
+    }
+}
