@@ -21,7 +21,7 @@ pub use apply::{Applied, DigestMismatch, OpResult};
 pub use change::{Change, ChangeKind, ChangeSink};
 pub use digest::node_digest;
 pub use quota::{MalformedQuota, Quota, QuotaFigures};
-pub use snapshot::{Slice, SnapshotError, SnapshotId, SnapshotInfo};
+pub use snapshot::{SNAPSHOTS_MAX, Slice, SnapshotError, SnapshotId, SnapshotInfo};
 pub use tree::load::{LoadError, TreeLoader};
 pub use tree::{DataTree, TreeOptions, ZnodeId, ZnodeRef};
 pub use watch::{WatchMode, WatchSummary, WatchTable, WatcherType};
