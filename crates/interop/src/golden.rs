@@ -49,7 +49,10 @@ pub struct Player {
     first_zxid: i64,
     names: Normaliser,
     lines: BTreeMap<String, Line>,
+    /// The session each connection opened last, for the tokens.
     sessions: BTreeMap<String, Connected>,
+    /// Sessions to be closed at the end of the scenario.
+    open: BTreeMap<i64, Connected>,
 }
 
 impl Player {
@@ -57,7 +60,8 @@ impl Player {
     pub fn new(addr: SocketAddr) -> Result<Self> {
         let first_zxid = last_zxid(addr)?;
         let names = Normaliser::new(first_zxid, first_zxid);
-        Ok(Self { addr, first_zxid, names, lines: BTreeMap::new(), sessions: BTreeMap::new() })
+        let (lines, sessions, open) = Default::default();
+        Ok(Self { addr, first_zxid, names, lines, sessions, open })
     }
 
     /// Starts a scenario.
@@ -70,7 +74,8 @@ impl Player {
     /// Closes every session of the scenario, resuming those whose connection is gone.
     pub fn finish(&mut self) -> Result<()> {
         self.lines.clear();
-        for (_, session) in std::mem::take(&mut self.sessions) {
+        self.sessions.clear();
+        for session in std::mem::take(&mut self.open).into_values() {
             close_session(self.addr, &session)?;
         }
         Ok(())
@@ -113,6 +118,7 @@ impl Player {
             let text = format!("session, timeout {} ms", connected.timeout_ms);
             if connected.session != 0 {
                 self.sessions.insert(name.to_owned(), connected.clone());
+                self.open.insert(connected.session, connected.clone());
             }
             line.session = Some(connected);
             return Ok(Some((text, payload)));
@@ -121,8 +127,8 @@ impl Player {
         let kind = Kind::of(&payload, next);
         if kind != Kind::Event {
             line.pending.pop_front();
-            if next == op::CLOSE_SESSION {
-                self.sessions.remove(name);
+            if let (op::CLOSE_SESSION, Some(session)) = (next, &line.session) {
+                self.open.remove(&session.session);
             }
         }
         let raw = payload.clone();
@@ -261,6 +267,11 @@ impl Recorder {
     pub fn drop_connection(&mut self, name: &str) {
         self.player.drop_connection(name);
         let _ = writeln!(self.text, "{name} drop");
+    }
+
+    /// What has been written so far.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Ends the last scenario and hands out the text.

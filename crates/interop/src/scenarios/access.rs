@@ -7,7 +7,7 @@ use crate::raw::codes::op;
 use crate::raw::{Acl, Frame};
 
 /// The digest id of `alice:secret` (SHA-1).
-const ALICE: &str = "alice:w6fBNEhpCJSfD+k9j/ol8A7lxX4=";
+const ALICE: &str = "alice:aYXlLOpEooaV1cRAvUL1fp9Qt7E=";
 
 pub(super) fn record(s: &mut Scribe) -> Result<()> {
     invalid_acls(s)?;

@@ -12,7 +12,7 @@ use crate::describe::hex;
 use crate::golden::Recorder;
 use crate::raw::codes::{op, op_name};
 use crate::raw::{Acl, Frame};
-use crate::{Flavour, Result, Server, golden};
+use crate::{Flavour, HarnessError, Result, Server, golden};
 
 /// A set of scenarios that need the same configuration.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,11 @@ impl Suite {
             self.settings
         );
         let mut scribe = Scribe { recorder: Recorder::new(server.addr(), &head)?, xid: 0 };
-        (self.record)(&mut scribe)?;
+        if let Err(error) = (self.record)(&mut scribe) {
+            let lines: Vec<&str> = scribe.recorder.text().lines().collect();
+            let last = lines.iter().rev().take(6).rev().copied().collect::<Vec<_>>().join("\n");
+            return Err(HarnessError::Unexpected(format!("{error}, after:\n{last}")));
+        }
         scribe.recorder.finish()
     }
 }
