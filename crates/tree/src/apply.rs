@@ -62,9 +62,9 @@ fn split(path: &str) -> Option<&str> {
     if path == "/" { None } else { rookeeper_proto::path::parent(path) }
 }
 
-/// The parent's path as events name it.
-fn event_path(parent: &str) -> &str {
-    if parent.is_empty() { "/" } else { parent }
+/// A path as events name it: the root is `/`.
+fn event_path(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
 }
 
 fn code_of<T>(outcome: &Outcome<T>) -> i32 {
@@ -237,13 +237,14 @@ impl DataTree {
             id: ZnodeId(id),
             path,
             acl: self.acls.list(acl),
-            parent: Some(self.parent_of_change(parent, parent_path)),
+            parent: Some(self.parent_of_change(parent)),
         });
         Ok(stat)
     }
 
-    fn parent_of_change<'a>(&'a self, id: u32, path: &'a str) -> (ZnodeId, &'a str, &'a AclList) {
-        (ZnodeId(id), event_path(path), self.acls.list(self.store.node(id).acl))
+    fn parent_of_change(&self, id: u32) -> (ZnodeId, &str, &AclList) {
+        let node = self.store.node(id);
+        (ZnodeId(id), event_path(node.path()), self.acls.list(node.acl))
     }
 
     /// cversion and pzxid of a parent only grow: a snapshot may hold later ones.
@@ -271,8 +272,32 @@ impl DataTree {
         // Also if the node is gone: the snapshot may lack the deletion only in the parent's stat.
         self.change_stat(parent, |node| node.pzxid = node.pzxid.max(zxid));
         let id = self.store.find(path).filter(|&id| id != ROOT).ok_or(ErrorCode::NoNode)?;
-        self.remove_descendants(id);
+        self.delete_descendants(zxid, id, sink);
+        self.delete_leaf(zxid, id, sink);
+        Ok(())
+    }
+
+    /// Deletes the children of a node, deepest first. Only replay can meet any.
+    fn delete_descendants(&mut self, zxid: Zxid, top: u32, sink: &mut impl ChangeSink) {
+        let mut at = top;
+        loop {
+            let node = self.store.node(at);
+            let (child, parent) = (node.first_child, node.parent);
+            if child != NONE {
+                at = child;
+            } else if at == top {
+                return;
+            } else {
+                self.delete_leaf(zxid, at, sink);
+                at = parent;
+            }
+        }
+    }
+
+    fn delete_leaf(&mut self, zxid: Zxid, id: u32, sink: &mut impl ChangeSink) {
+        let parent = self.store.node(id).parent;
         let (node, acl) = self.remove_leaf(id);
+        let path = node.path();
         self.quota_deleted(path, node.data_len() as i64);
         sink.change(Change {
             kind: ChangeKind::Deleted,
@@ -280,26 +305,8 @@ impl DataTree {
             id: ZnodeId(id),
             path,
             acl: &acl,
-            parent: Some(self.parent_of_change(parent, parent_path)),
+            parent: Some(self.parent_of_change(parent)),
         });
-        Ok(())
-    }
-
-    fn remove_descendants(&mut self, top: u32) {
-        let mut at = top;
-        loop {
-            let child = self.store.node(at).first_child;
-            if child != NONE {
-                at = child;
-            } else if at == top {
-                return;
-            } else {
-                let parent = self.store.node(at).parent;
-                let (node, _) = self.remove_leaf(at);
-                self.quota_deleted(node.path(), node.data_len() as i64);
-                at = parent;
-            }
-        }
     }
 
     fn set_data(
