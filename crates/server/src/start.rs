@@ -201,7 +201,9 @@ fn run_standalone(
         config.storage.data_dir.display(),
         started.elapsed().as_millis()
     );
-    let four_letter = FourLetter { config, client_port, trace_mask: 306 };
+    let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let (snap_dir, log_dir) = (absolute(&dirs.snap_dir), absolute(&dirs.log_dir));
+    let four_letter = FourLetter { config, client_port, snap_dir, log_dir, trace_mask: 306 };
     let wiring = Wiring { log, snapshots, stop_requested, clock };
     let mut core = Core::new(replica, four_letter, frame_bytes_max, fsync_warning, wiring);
     let ran = reactor.run(&mut core);

@@ -3,6 +3,7 @@
 //! The first four bytes of a connection that has not connected yet are looked up here before they are
 //! read as a length. `srvr` is always allowed; the rest by `4lw.commands.whitelist`.
 
+mod environment;
 mod texts;
 
 use rookeeper_replica::{ConnId, Now, Replica};
@@ -108,6 +109,10 @@ pub(crate) struct FourLetter {
     pub(crate) config: crate::config::Config,
     /// The port that clients are served on, once bound.
     pub(crate) client_port: u16,
+    /// Absolute directory of snapshots, `version-2` included.
+    pub(crate) snap_dir: std::path::PathBuf,
+    /// Absolute directory of logs, `version-2` included.
+    pub(crate) log_dir: std::path::PathBuf,
     pub(crate) trace_mask: i64,
 }
 

@@ -1,22 +1,36 @@
-//! The texts of the words.
+//! The texts of the words (`operations.md` 2.2).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
-use super::{Command, Context, FourLetter};
+use rookeeper_proto::SessionId;
+use rookeeper_replica::conns::Conn;
+
+use super::{Command, Context, FourLetter, environment};
+use crate::config::explain::{ConfFacts, conf_lines};
+use crate::metrics::{self, java_decimal};
 use crate::version::VERSION_LINE;
 
 /// The answer to an allowed word.
 pub(super) fn text(
     this: &mut FourLetter,
     command: Command,
-    _argument: &[u8],
+    argument: &[u8],
     context: Context<'_>,
 ) -> String {
     match command {
         Command::Ruok => "imok".to_owned(),
         Command::Isro => "rw".to_owned(),
         Command::Gtmk => this.trace_mask.to_string(),
-        Command::Srvr => srvr(&context),
+        Command::Stmk => {
+            if let Ok(mask) = argument.try_into() {
+                this.trace_mask = i64::from_be_bytes(mask);
+            }
+            this.trace_mask.to_string()
+        }
+        Command::Srvr => version_line() + &server_lines(&context),
+        Command::Stat => stat(&context),
         Command::Srst => {
             context.replica.reset_stats();
             "Server stats reset.\n".to_owned()
@@ -25,36 +39,237 @@ pub(super) fn text(
             context.replica.reset_conn_stats();
             "Connection stats reset.\n".to_owned()
         }
-        _ => String::new(),
+        Command::Cons => cons(&context),
+        Command::Conf => conf(this),
+        Command::Dirs => format!(
+            "datadir_size: {}\nlogdir_size: {}\n",
+            directory_bytes(&this.snap_dir, "snapshot."),
+            directory_bytes(&this.log_dir, "log.")
+        ),
+        Command::Dump => dump(&context),
+        Command::Envi => environment::text(),
+        Command::Hash => hash(&context),
+        Command::Mntr => mntr(&context),
+        Command::Wchs => wchs(&context),
+        Command::Wchc => wchc(&context),
+        Command::Wchp => wchp(&context),
+        Command::TelnetInterrupt => String::new(),
     }
 }
 
-fn srvr(context: &Context<'_>) -> String {
+fn version_line() -> String {
+    format!("Zookeeper version: {VERSION_LINE}\n")
+}
+
+/// What `srvr` and `stat` share behind the version line.
+fn server_lines(context: &Context<'_>) -> String {
     let replica = &context.replica;
     let stats = replica.stats();
-    let mut out = String::new();
-    let _ = writeln!(out, "Zookeeper version: {VERSION_LINE}");
     let latency = stats.latency_ms;
-    let _ = writeln!(
-        out,
-        "Latency min/avg/max: {}/{}/{}",
+    format!(
+        "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\n\
+         Outstanding: {}\nZxid: {}\nMode: standalone\nNode count: {}\n",
         latency.min,
         java_decimal(latency.average()),
-        latency.max
-    );
-    let _ = writeln!(out, "Received: {}", stats.packets_received);
-    let _ = writeln!(out, "Sent: {}", stats.packets_sent);
-    let _ = writeln!(out, "Connections: {}", replica.conns().len());
-    let _ = writeln!(out, "Outstanding: {}", replica.outstanding());
-    let _ = writeln!(out, "Zxid: {}", replica.tree().last_zxid());
-    let _ = writeln!(out, "Mode: standalone");
-    // Java stores the root under two names.
-    let _ = writeln!(out, "Node count: {}", replica.tree().node_count() + 1);
+        latency.max,
+        stats.packets_received,
+        stats.packets_sent,
+        replica.conns().len(),
+        replica.outstanding(),
+        replica.tree().last_zxid(),
+        metrics::java_node_count(replica),
+    )
+}
+
+fn stat(context: &Context<'_>) -> String {
+    let mut out = version_line() + "Clients:\n";
+    for conn in context.replica.conns().iter() {
+        out += &brief_row(context, conn);
+        out += ")\n";
+    }
+    out.push('\n');
+    out + &server_lines(context)
+}
+
+fn brief_row(context: &Context<'_>, conn: &Conn) -> String {
+    // The number in brackets are Java's interest ops: 1 reads, 0 for the connection that asks.
+    let interest = i32::from(conn.id != context.conn);
+    format!(
+        " /{}[{interest}](queued={},recved={},sent={}",
+        conn.peer,
+        conn.pending.len(),
+        conn.stats.received,
+        conn.stats.sent
+    )
+}
+
+fn cons(context: &Context<'_>) -> String {
+    let mut out = String::new();
+    for conn in context.replica.conns().iter() {
+        out += &brief_row(context, conn);
+        if conn.session != SessionId::NONE {
+            let s = &conn.stats;
+            let min = if s.latency_count == 0 { 0 } else { s.min_latency_ms };
+            let average = s.latency_sum_ms.checked_div(s.latency_count).unwrap_or(0);
+            let _ = write!(
+                out,
+                ",sid={},lop={},est={},to={}",
+                conn.session, s.last_op, s.established_wall_ms, conn.timeout_ms
+            );
+            if 0 <= s.last_cxid {
+                let _ = write!(out, ",lcxid=0x{:x}", s.last_cxid);
+            }
+            let _ = write!(
+                out,
+                ",lzxid=0x{:x},lresp={},llat={},minlat={min},avglat={average},maxlat={}",
+                s.last_zxid, s.last_response_ms, s.last_latency_ms, s.max_latency_ms
+            );
+        }
+        out += ")\n";
+    }
+    out.push('\n');
     out
 }
 
-/// A decimal as Java prints a double rounded to four digits: `0.0`, `2.75`.
-fn java_decimal(value: f64) -> String {
-    let rounded = (value * 10_000.0).round() / 10_000.0;
-    if rounded.fract() == 0.0 { format!("{rounded:.1}") } else { format!("{rounded}") }
+fn conf(this: &FourLetter) -> String {
+    let facts = ConfFacts {
+        client_port: i32::from(this.client_port),
+        secure_client_port: -1,
+        snap_dir: &this.snap_dir,
+        snap_dir_bytes: directory_bytes(&this.snap_dir, ""),
+        log_dir: &this.log_dir,
+        log_dir_bytes: directory_bytes(&this.log_dir, ""),
+        server_id: 0,
+    };
+    conf_lines(&this.config, facts)
+}
+
+/// Bytes of the files in a directory whose names begin with `prefix`; 0 if it cannot be read.
+fn directory_bytes(dir: &Path, prefix: &str) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+fn dump(context: &Context<'_>) -> String {
+    let replica = &context.replica;
+    let mut by_expiry: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
+    for session in replica.sessions().iter() {
+        by_expiry.entry(session.expire_at_ms).or_default().push(session.id);
+    }
+    let mut out = "SessionTracker dump:\n".to_owned();
+    let _ = writeln!(out, "Session Sets ({})/({}):", by_expiry.len(), replica.sessions().len());
+    for (at_ms, sessions) in &by_expiry {
+        let _ = writeln!(out, "{} expire at {}:", sessions.len(), date(context, *at_ms));
+        for session in sessions {
+            let _ = writeln!(out, "\t{session}");
+        }
+    }
+    out += "ephemeral nodes dump:\n";
+    let owners: Vec<SessionId> = replica.tree().ephemeral_owners().collect();
+    let _ = writeln!(out, "Sessions with Ephemerals ({}):", owners.len());
+    for owner in owners {
+        let _ = writeln!(out, "{owner}:");
+        for path in replica.tree().ephemerals_of(owner) {
+            let _ = writeln!(out, "\t{path}");
+        }
+    }
+    out += "Connections dump:\n";
+    out += &connections_dump(context);
+    out
+}
+
+fn connections_dump(context: &Context<'_>) -> String {
+    let replica = &context.replica;
+    let config = replica.config();
+    let mut by_expiry: BTreeMap<u64, Vec<&Conn>> = BTreeMap::new();
+    for conn in replica.conns().iter() {
+        let session = conn.slot.and_then(|slot| replica.sessions().at(slot));
+        let at_ms = session.map_or(conn.accepted_ms + config.sessionless_timeout_ms, |session| {
+            session.expire_at_ms
+        });
+        by_expiry.entry(at_ms).or_default().push(conn);
+    }
+    let mut out = String::new();
+    let _ = writeln!(out, "Connections Sets ({})/({}):", by_expiry.len(), replica.conns().len());
+    for (at_ms, conns) in by_expiry {
+        let _ = writeln!(out, "{} expire at {}:", conns.len(), date(context, at_ms));
+        for conn in conns {
+            let _ = writeln!(out, "\tip: /{} sessionId: {}", conn.peer, conn.session);
+        }
+    }
+    out
+}
+
+/// A moment of the monotonic clock as Java prints a date: `Fri Nov 20 09:05:42 UTC 2026`.
+fn date(context: &Context<'_>, mono_ms: u64) -> String {
+    let ahead_ms = mono_ms as i64 - context.now.mono_ms() as i64;
+    let wall_ms = context.now.wall_ms.saturating_add(ahead_ms);
+    jiff::Timestamp::from_millisecond(wall_ms).map_or_else(
+        |_| "unknown".to_owned(),
+        |at| {
+            at.to_zoned(jiff::tz::TimeZone::system())
+                .strftime("%a %b %d %H:%M:%S %Z %Y")
+                .to_string()
+        },
+    )
+}
+
+fn hash(context: &Context<'_>) -> String {
+    let history = context.replica.tree().digest_history();
+    history.fold(String::new(), |mut out, (zxid, digest)| {
+        let _ = writeln!(out, "{:x}: {digest}", zxid.0);
+        out
+    })
+}
+
+fn mntr(context: &Context<'_>) -> String {
+    let mut out = format!("zk_version\t{VERSION_LINE}\nzk_server_state\tstandalone\n");
+    for (name, value) in metrics::all(context.replica, context.metrics, context.now) {
+        let _ = writeln!(out, "zk_{name}\t{value}");
+    }
+    out
+}
+
+fn wchs(context: &Context<'_>) -> String {
+    let summary = context.replica.watches().summary(context.replica.tree());
+    format!(
+        "{} connections watching {} paths\nTotal watches:{}\n",
+        summary.connections, summary.paths, summary.watches
+    )
+}
+
+fn wchc(context: &Context<'_>) -> String {
+    let replica = &context.replica;
+    let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+    for (conn, paths) in replica.watches().by_connection(replica.tree()) {
+        let session = replica.conns().at(conn).map_or(SessionId::NONE, |conn| conn.session);
+        by_session.entry(session).or_default().extend(paths);
+    }
+    let mut out = String::new();
+    for (session, paths) in by_session {
+        let _ = writeln!(out, "{session}");
+        paths.iter().for_each(|path| out += &format!("\t{path}\n"));
+    }
+    out.push('\n');
+    out
+}
+
+fn wchp(context: &Context<'_>) -> String {
+    let replica = &context.replica;
+    let mut out = String::new();
+    for (path, conns) in replica.watches().by_path(replica.tree()) {
+        let _ = writeln!(out, "{path}");
+        for conn in conns {
+            let session = replica.conns().at(conn).map_or(SessionId::NONE, |conn| conn.session);
+            let _ = writeln!(out, "\t{session}");
+        }
+    }
+    out.push('\n');
+    out
 }
