@@ -52,7 +52,7 @@ pub trait Layer: Any + Send {
 
 /// A chooser's verdict.
 pub enum Choice {
-    /// Undecidable yet; ask again with more. With [`MAX_SNIFFED_BYTES`] there must be a verdict.
+    /// Undecidable yet; ask again with more. With 64 of them there must be a verdict.
     More,
     /// No layer.
     Plain,

@@ -3,6 +3,8 @@
 //! Most tests drive reactor and clients from one thread, turn by turn, so that what happens in
 //! between is known and nothing waits for time to pass.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod accepting;
 mod ends;
 mod flow;
