@@ -173,7 +173,8 @@ impl EnsembleSpec {
                 last_group_line = Some((name, setting));
             } else if name == "version" {
                 spec.version = i64::from_str_radix(value, 16).map_err(|_| {
-                    at(not_a_number(value).remedy("write the version in hexadecimal"))
+                    let text = format!("For input string: \"{value}\" under radix 16");
+                    at(ConfigError::config(text).remedy("write the version in hexadecimal"))
                 })?;
             }
         }

@@ -5,7 +5,7 @@ use super::keys::Area::{Admin, Diagnostics, Ensemble, Security};
 use super::keys::Kind::{
     Bool, Choice, Class, Float, Host, Int, List, Long, Membership, Path, Secret, Text, YesNo,
 };
-use super::keys::Place::{File, Flag, Property, PropertyAlias};
+use super::keys::Place::{File, FileOrProperty, Flag, Property, PropertyAlias};
 use super::keys::{Action, Key, Kind, Place};
 
 const fn row(
@@ -67,9 +67,9 @@ pub(super) const TABLE: &[Key] = &[
     row("jvm.pause.warn-threshold.ms", File, Long, "10000", JvmOnly, "pause monitor"),
     row("jvm.pause.sleep.time.ms", File, Long, "500", JvmOnly, "pause monitor"),
     row("metricsProvider.className", File, Class, "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider", NotYet(Admin), "one of the three known providers"),
-    row("multiAddress.enabled", File, Bool, "false", NotYet(Ensemble), "several addresses per server line"),
-    row("multiAddress.reachabilityCheckEnabled", File, Bool, "true", NotYet(Ensemble), "probe before choosing an address"),
-    row("multiAddress.reachabilityCheckTimeoutMs", File, Int, "1000", NotYet(Ensemble), "budget of that probe"),
+    row("multiAddress.enabled", FileOrProperty, Bool, "false", NotYet(Ensemble), "several addresses per server line"),
+    row("multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", NotYet(Ensemble), "probe before choosing an address"),
+    row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Int, "1000", NotYet(Ensemble), "budget of that probe"),
     row("oraclePath", File, Path, "", NotYet(Ensemble), "two-server oracle quorum"),
     row("version", File, Text, "", NotYet(Ensemble), "membership version, hexadecimal"),
 

@@ -11,6 +11,8 @@ use super::key_table::TABLE;
 pub enum Place {
     /// Read by the configuration parser: in the file only, `-D` does not reach it.
     File,
+    /// As `File`, and `-Dzookeeper.<name>` counts when the file is silent.
+    FileOrProperty,
     /// System property `zookeeper.<name>`: as `<name>` in the file or `-Dzookeeper.<name>`.
     Property,
     /// As `Property`, and `-D<name>` without the prefix is consulted too, after the prefixed one.
@@ -141,8 +143,15 @@ impl Key {
         match self.place {
             Place::File => None,
             Place::Flag => Some(self.name.to_owned()),
-            Place::Property | Place::PropertyAlias => Some(format!("zookeeper.{}", self.name)),
+            Place::FileOrProperty | Place::Property | Place::PropertyAlias => {
+                Some(format!("zookeeper.{}", self.name))
+            }
         }
+    }
+
+    /// Whether the configuration parser owns it, so that a bad value in the file refuses the start.
+    pub fn is_strict(&self) -> bool {
+        matches!(self.place, Place::File | Place::FileOrProperty)
     }
 
     /// The spelling in messages and in COMPAT.md: `-Dname` for what only a flag can set.

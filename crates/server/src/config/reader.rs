@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::error::{ConfigError, Notice, Origin};
-use super::keys::{self, Key, Kind, Place};
+use super::keys::{self, Key, Kind};
 use super::settings::{Setting, Settings};
 
 /// Reads typed values and collects what to say about them.
@@ -36,10 +36,8 @@ impl<'a> Reader<'a> {
     /// nothing here: Apache refuses them all.
     pub(super) fn check_types(&self) -> Result<(), ConfigError> {
         let mut set = self.settings.set_keys();
-        set.retain(|(key, ..)| {
-            key.place == Place::File
-                && !key.is_family()
-                && !key.name.starts_with("metricsProvider.")
+        set.retain(|(key, _, setting)| {
+            is_strict(key, setting) && !key.is_family() && !key.name.starts_with("metricsProvider.")
         });
         set.sort_by_key(|(_, _, setting)| match setting.origin {
             Origin::File { line, .. } => line,
@@ -92,7 +90,7 @@ impl<'a> Reader<'a> {
         let key = Self::key(name);
         let default = T::java(key.default);
         let Some(setting) = self.settings.value(key) else { return Ok(default) };
-        if key.place == Place::File {
+        if is_strict(key, setting) {
             let number = T::from_str(&setting.value).ok();
             return number.map(Some).ok_or_else(|| not_a_number(key, setting));
         }
@@ -110,7 +108,7 @@ impl<'a> Reader<'a> {
             return Ok(true);
         }
         if !setting.value.eq_ignore_ascii_case("false") {
-            if key.place == Place::File {
+            if is_strict(key, setting) {
                 return Err(not_a_bool(key, setting));
             }
             self.notices.push(Notice::warn(format!(
@@ -227,6 +225,11 @@ impl Number for f64 {
     fn from_hex(_: &str) -> Option<Self> {
         None
     }
+}
+
+/// A flag is read by Java's lenient methods whatever the key.
+fn is_strict(key: &Key, setting: &Setting) -> bool {
+    key.is_strict() && setting.origin != Origin::Flag
 }
 
 /// The value as it may be shown.

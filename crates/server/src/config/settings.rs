@@ -87,7 +87,7 @@ impl Settings {
         match key.place {
             Place::File => self.file.get(key.name),
             Place::Flag => self.flags.get(key.name),
-            Place::Property | Place::PropertyAlias => self.property(key, key.name),
+            _ => self.property(key, key.name),
         }
     }
 

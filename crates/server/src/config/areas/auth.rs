@@ -152,15 +152,16 @@ pub(in crate::config) fn check_quorum_sasl(reader: &mut Reader<'_>) -> Result<()
     let enabled = reader.bool("quorum.auth.enableSasl")?;
     let learner = reader.bool("quorum.auth.learnerRequireSasl")?;
     let server = reader.bool("quorum.auth.serverRequireSasl")?;
-    if learner && !enabled {
-        return Err(needs(reader, "quorum.auth.learnerRequireSasl", "quorum.auth.enableSasl"));
+    for (required, name) in
+        [(learner, "quorum.auth.learnerRequireSasl"), (server, "quorum.auth.serverRequireSasl")]
+    {
+        if required && !enabled {
+            return Err(needs(reader, name, "quorum.auth.enableSasl"));
+        }
     }
     if server && !learner {
-        return Err(needs(
-            reader,
-            "quorum.auth.serverRequireSasl",
-            "quorum.auth.learnerRequireSasl",
-        ));
+        let learner = "quorum.auth.learnerRequireSasl";
+        return Err(needs(reader, "quorum.auth.serverRequireSasl", learner));
     }
     Ok(())
 }

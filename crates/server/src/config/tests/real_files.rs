@@ -222,6 +222,25 @@ fn flags_that_only_flags_can_set() {
     assert!(config.storage.extended_types_enabled);
 }
 
+/// Apache 3.9.5 itself looks at the property only, so that the documented line in the file is refused.
+#[test]
+fn several_addresses_by_file_and_by_flag() {
+    let base = "dataDir=/d\nclientPort=1\ninitLimit=5\nsyncLimit=2\n\
+        server.1=a:1:2|b:1:2\nserver.2=c:1:2\n";
+    let with = |line: &str, more: &str| {
+        let text = format!("{base}{more}");
+        run(line, &[("zoo.cfg", &text), ("/d/myid", "1")])
+    };
+    for config in [
+        with("zoo.cfg", "multiAddress.enabled=true\n"),
+        with("-Dzookeeper.multiAddress.enabled=true zoo.cfg", ""),
+    ] {
+        let ensemble = config.expect("good").ensemble;
+        assert_eq!(ensemble.members.get(&1).map(|member| member.addresses.len()), Some(2));
+    }
+    assert!(with("zoo.cfg", "").is_err());
+}
+
 #[test]
 fn a_relative_directory_draws_apaches_remark() {
     let config = good("dataDir=data\nclientPort=1\n");
