@@ -1,0 +1,139 @@
+//! What a learner does to its disk when its leader says so: TRUNC, SNAP, and setting data aside.
+//!
+//! Guarantees, at every crash between: the directory either recovers to a state it had, or carries
+//! the mark that it must rejoin as unknown (S36). Snapshots go before logs, later logs before earlier
+//! ones, each removal forced before the next, so that no hole appears.
+//!
+//! Sources: `storage-format.md` 1.7, S8 to S10; `quorum-protocol.md` L9 to L11.
+
+use std::path::{Path, PathBuf};
+
+use rookeeper_proto::Zxid;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::marker::{clear_unknown, mark_unknown};
+use crate::names::{DataDirs, log_files, snapshot_files};
+use crate::snapshot::{SnapshotMeta, SnapshotWriter, verify_snapshot};
+use crate::txn_log::{LogReader, first_record_beyond};
+
+/// Removes everything beyond `zxid`, which must be provable: there must be a whole snapshot at or
+/// below it and a log without holes from there up to a record `zxid` (or the snapshot is `zxid`).
+/// Otherwise nothing is changed and the caller must ask for a SNAP.
+///
+/// Call it with the log closed, then recover again and check that the last zxid is `zxid`.
+pub fn truncate_to(
+    disk: &dyn Disk,
+    dirs: &DataDirs,
+    zxid: Zxid,
+    max_record_bytes: usize,
+) -> Result<()> {
+    let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
+    let mut below = snapshots.iter().rev().filter(|snapshot| snapshot.zxid <= zxid);
+    let base = below.find(|snapshot| verify_snapshot(disk, &snapshot.path).is_ok());
+    let Some(base) = base.map(|snapshot| snapshot.zxid) else {
+        let why = format!("cannot truncate to {zxid}: there is no whole snapshot at or below it");
+        return Err(Error::refused(&dirs.snap_dir, why));
+    };
+    if !is_reached(disk, &dirs.log_dir, base, zxid, max_record_bytes)? {
+        let why = format!("cannot truncate to {zxid}: it is neither a record nor a snapshot");
+        return Err(Error::refused(&dirs.log_dir, why));
+    }
+    drop_beyond(disk, dirs, zxid, max_record_bytes)
+}
+
+fn is_reached(disk: &dyn Disk, dir: &Path, base: Zxid, zxid: Zxid, max: usize) -> Result<bool> {
+    if base == zxid {
+        return Ok(true);
+    }
+    let mut reader = LogReader::open(disk, dir, base, max)?;
+    while let Some(record) = reader.next_record()? {
+        if zxid <= record.zxid {
+            return Ok(record.zxid == zxid);
+        }
+    }
+    Ok(false)
+}
+
+/// Removes all records and snapshots beyond `zxid`, durably.
+pub fn drop_beyond(
+    disk: &dyn Disk,
+    dirs: &DataDirs,
+    zxid: Zxid,
+    max_record_bytes: usize,
+) -> Result<()> {
+    for snapshot in snapshot_files(disk, &dirs.snap_dir)?.iter().rev() {
+        if zxid < snapshot.zxid {
+            remove_now(disk, &dirs.snap_dir, &snapshot.path)?;
+        }
+    }
+    for log in log_files(disk, &dirs.log_dir)?.iter().rev() {
+        if zxid < log.zxid {
+            remove_now(disk, &dirs.log_dir, &log.path)?;
+            continue;
+        }
+        // A later copy may hold what an earlier file holds: every file is looked at.
+        if let Some(len) = first_record_beyond(disk, &log.path, zxid, max_record_bytes)? {
+            let mut file = disk.open_rw(&log.path).map_err(Error::io("open", &log.path))?;
+            file.truncate(len).map_err(Error::io("cut", &log.path))?;
+            file.sync_data().map_err(Error::io("force", &log.path))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_now(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<()> {
+    disk.remove(path).map_err(Error::io("remove", path))?;
+    disk.sync_dir(dir).map_err(Error::io("force", dir))
+}
+
+/// Makes a snapshot received from the leader the newest state on this disk: whatever local records
+/// and snapshots are beyond it are dropped first (L10). Durable when it returns.
+pub fn install_snapshot(
+    disk: &dyn Disk,
+    dirs: &DataDirs,
+    writer: SnapshotWriter,
+    digest: rookeeper_proto::txn::TxnDigest,
+    max_record_bytes: usize,
+) -> Result<SnapshotMeta> {
+    let zxid = writer.zxid();
+    let ready = writer.complete(digest)?;
+    let is_beyond = |files: Vec<crate::names::NamedFile>| files.iter().any(|f| zxid < f.zxid);
+    let mut is_dropping = is_beyond(snapshot_files(disk, &dirs.snap_dir)?);
+    for log in log_files(disk, &dirs.log_dir)? {
+        is_dropping = is_dropping
+            || zxid < log.zxid
+            || first_record_beyond(disk, &log.path, zxid, max_record_bytes)?.is_some();
+    }
+    if is_dropping {
+        mark_unknown(disk, dirs)?;
+        drop_beyond(disk, dirs, zxid, max_record_bytes)?;
+    }
+    let meta = ready.publish()?;
+    clear_unknown(disk, dirs)?;
+    Ok(meta)
+}
+
+/// Takes all logs and snapshots out of sight without deleting them: they get names Java and we do
+/// not read. Marks the directory as unknown first. Returns the new names.
+pub fn set_aside(disk: &dyn Disk, dirs: &DataDirs) -> Result<Vec<PathBuf>> {
+    mark_unknown(disk, dirs)?;
+    let mut moved = Vec::new();
+    let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
+    let logs = log_files(disk, &dirs.log_dir)?;
+    for file in snapshots.iter().chain(&logs) {
+        let (Some(dir), Some(name)) = (file.path.parent(), file.path.file_name()) else { continue };
+        let name = name.to_string_lossy();
+        let mut to = dir.join(format!("rookeeper-aside.{name}"));
+        let mut n = 1;
+        while disk.exists(&to).map_err(Error::io("look for", &to))? {
+            to = dir.join(format!("rookeeper-aside-{n}.{name}"));
+            n += 1;
+        }
+        disk.rename(&file.path, &to).map_err(Error::io("rename", &file.path))?;
+        moved.push(to);
+    }
+    disk.sync_dir(&dirs.snap_dir).map_err(Error::io("force", &dirs.snap_dir))?;
+    disk.sync_dir(&dirs.log_dir).map_err(Error::io("force", &dirs.log_dir))?;
+    Ok(moved)
+}
