@@ -105,8 +105,9 @@ impl DataTree {
         let (open, read) = (AclList::open(), AclList::world(acl::READ));
         for (path, acl, stat) in [
             ("/zookeeper", &open, fresh),
-            ("/zookeeper/quota", &open, fresh),
+            // Before the quota node, as in Java's first snapshot.
             (CONFIG, &read, config),
+            ("/zookeeper/quota", &open, fresh),
         ] {
             let key = self.store.hashed(path);
             let parent = rookeeper_proto::path::parent(path).and_then(|p| self.store.find(p));
