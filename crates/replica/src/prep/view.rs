@@ -2,7 +2,10 @@
 //!
 //! A seam of its own so that the checks can be tested against a model as well as the real tree.
 
+use std::fmt;
+
 use rookeeper_proto::{AclList, SessionId, StatPersisted};
+use rookeeper_tree::{DataTree, Quota, ZnodeId};
 
 /// One committed node.
 #[derive(Debug, Clone, Copy)]
@@ -11,22 +14,73 @@ pub struct NodeView<'t> {
     pub stat: StatPersisted,
     /// How many children it has.
     pub child_count: u32,
-    /// Its list; `None` permits everything.
-    pub acl: Option<&'t AclList>,
-    /// Its data, may be null.
-    pub data: Option<&'t [u8]>,
-    /// Its share of the tree's digest, 0 below `/zookeeper`.
-    pub digest: i64,
+    /// Its list.
+    pub acl: &'t AclList,
+    /// How many bytes of data it has; 0 for null.
+    pub data_bytes: usize,
+}
+
+/// A committed quota.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaView<'t> {
+    /// The path it is set on.
+    pub root: &'t str,
+    /// Limits and usage.
+    pub quota: Quota,
 }
 
 /// The committed tree.
 pub trait TreeView {
-    /// The node at `path`; `""` and `"/"` are the root.
-    fn node(&self, path: &str) -> Option<NodeView<'_>>;
+    /// Names a node until the tree changes.
+    type Id: Copy + fmt::Debug;
 
-    /// Calls `each` with the path of every ephemeral of `session`, in any order.
-    fn ephemerals(&self, session: SessionId, each: &mut dyn FnMut(&str));
+    /// The node at `path`; `"/"` is the root.
+    fn find(&self, path: &str) -> Option<Self::Id>;
 
-    /// The deepest path with a quota at or above `path`, never the root.
-    fn quota_root<'p>(&self, path: &'p str) -> Option<&'p str>;
+    /// What it holds.
+    fn view(&self, id: Self::Id) -> NodeView<'_>;
+
+    /// Its share of the tree's digest. Asked only of a node that changes.
+    fn digest_of(&self, id: Self::Id) -> i64;
+
+    /// Paths of the session's ephemerals.
+    fn ephemerals(&self, session: SessionId) -> Vec<&str>;
+
+    /// The deepest quota at or above `path` whose limits and stats nodes both exist.
+    fn quota(&self, path: &str) -> Option<QuotaView<'_>>;
+}
+
+impl TreeView for DataTree {
+    type Id = ZnodeId;
+
+    #[inline]
+    fn find(&self, path: &str) -> Option<ZnodeId> {
+        Self::find(self, path)
+    }
+
+    #[inline]
+    fn view(&self, id: ZnodeId) -> NodeView<'_> {
+        let node = self.znode(id);
+        NodeView {
+            stat: node.persisted(),
+            child_count: u32::try_from(node.child_count()).unwrap_or(u32::MAX),
+            acl: node.acl(),
+            data_bytes: node.data().map_or(0, <[u8]>::len),
+        }
+    }
+
+    #[inline]
+    fn digest_of(&self, id: ZnodeId) -> i64 {
+        self.znode(id).digest()
+    }
+
+    fn ephemerals(&self, session: SessionId) -> Vec<&str> {
+        self.ephemerals_of(session)
+    }
+
+    #[inline]
+    fn quota(&self, path: &str) -> Option<QuotaView<'_>> {
+        let root = self.quota_root(path)?;
+        Some(QuotaView { root, quota: self.quota_of(root)? })
+    }
 }
