@@ -21,14 +21,30 @@
 //! `docs/zab.md` tells the whole story, with the order of every durable write and each place where we
 //! differ from Java on purpose.
 
+mod core;
 pub mod effects;
+pub mod election;
 pub mod ensemble;
+mod history;
+mod leader;
+mod learner;
+mod leave;
 pub mod limits;
+mod peer;
 pub mod quorum;
 mod record;
+mod store;
 mod time;
 
+#[cfg(feature = "planted-bugs")]
+pub use core::Bug;
+pub use core::Settings;
 pub use effects::{Conn, Effect, Effects, Forwarded, ServingRole};
+pub use election::Vote;
 pub use ensemble::{Address, EnsembleConfig, Member, MemberRole, ServerAddress};
+pub use leader::{HistoryAnswer, ProposeError};
+pub use learner::NotServing;
+pub use peer::{Peer, Start, StartError};
 pub use record::TxnRecord;
+pub use store::Store;
 pub use time::Instant;

@@ -60,6 +60,10 @@ pub const RUN_AHEAD_BYTES: usize = 64 << 20;
 /// steps down. In ticks of `syncLimit`, as for any follower, but never less than this.
 pub const RUN_AHEAD: Duration = Duration::from_secs(5);
 
+/// How far a learner's accepted epoch may be ahead of the leader's. Beyond it the learner is lying:
+/// one such packet would use up all epochs.
+pub const EPOCH_JUMP: i64 = 1 << 24;
+
 /// The last usable counter of an epoch; the next proposal needs a new epoch (ZOOKEEPER-1277).
 pub const COUNTER_MAX: u32 = 0xffff_fffe;
 

@@ -1,10 +1,13 @@
 //! A txn as this crate sees it: a zxid and bytes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use rookeeper_proto::txn::TxnHeader;
+use rookeeper_proto::txn::{Record, Txn, TxnHeader};
 use rookeeper_proto::{OpCode, Reader, Zxid};
+
+use crate::ensemble::EnsembleConfig;
 
 /// One encoded txn: header, body and optional digest, as the log holds it and PROPOSAL carries it.
 /// Cheap to clone: the bytes are shared.
@@ -23,10 +26,15 @@ impl TxnRecord {
         (header.zxid == zxid).then_some(Self { zxid, bytes })
     }
 
-    /// Whether the txn changes the ensemble's configuration. Nothing else of a txn matters here.
-    pub fn is_reconfig(&self) -> bool {
-        TxnHeader::read(&mut Reader::new(&self.bytes))
-            .is_ok_and(|header| header.op == OpCode::Reconfig as i32)
+    /// The configuration inside a reconfig txn. Nothing else of a txn matters here.
+    pub fn config(&self) -> Option<Arc<EnsembleConfig>> {
+        let header = TxnHeader::read(&mut Reader::new(&self.bytes)).ok()?;
+        if header.op != OpCode::Reconfig as i32 {
+            return None;
+        }
+        let record = Record::read(&self.bytes).ok()?;
+        let Txn::SetData { data: Some(text), .. } = record.txn else { return None };
+        EnsembleConfig::parse(&String::from_utf8_lossy(text)).ok().map(Arc::new)
     }
 }
 

@@ -1,0 +1,195 @@
+//! What all roles of one server share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookeeper_proto::{Sid, Zxid};
+
+use crate::effects::{Effect, Effects};
+use crate::ensemble::{EnsembleConfig, MemberRole};
+use crate::history::History;
+use crate::limits;
+use crate::quorum::Joint;
+use crate::quorum::oracle::Oracle;
+use crate::record::TxnRecord;
+use crate::store::Store;
+use crate::time::Instant;
+
+/// What does not change while a server runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This server.
+    pub sid: Sid,
+    /// The unit of the limits below.
+    pub tick: Duration,
+    /// Ticks a learner may take to connect and synchronise.
+    pub init_limit: u32,
+    /// Ticks of silence after which either side gives up.
+    pub sync_limit: u32,
+    /// `peerType=observer` for a server that the configuration does not name.
+    pub is_observer: bool,
+    /// Whether the membership may change at run time. Must be equal on all members.
+    pub is_reconfig_enabled: bool,
+    /// `multiAddress.enabled`: send the newer initial message.
+    pub is_multi_address: bool,
+    /// Whether an election may be decided before its settle time ends (see `election`).
+    pub may_decide_early: bool,
+    /// Largest data field of a quorum packet.
+    pub packet_data_bytes: usize,
+    /// The last counter of an epoch that is used; smaller than [`limits::COUNTER_MAX`] only in tests.
+    pub counter_max: u32,
+    /// Known mistakes to make, for tests of the tests.
+    #[cfg(feature = "planted-bugs")]
+    pub bug: Option<Bug>,
+}
+
+impl Settings {
+    /// Apache's defaults for server `sid`.
+    pub fn new(sid: Sid) -> Self {
+        Self {
+            sid,
+            tick: Duration::from_millis(3000),
+            init_limit: 10,
+            sync_limit: 5,
+            is_observer: false,
+            is_reconfig_enabled: false,
+            is_multi_address: false,
+            may_decide_early: true,
+            packet_data_bytes: limits::PACKET_DATA_BYTES,
+            counter_max: limits::COUNTER_MAX,
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        }
+    }
+
+    /// `initLimit` as a duration.
+    pub fn init_time(&self) -> Duration {
+        self.tick * self.init_limit
+    }
+
+    /// `syncLimit` as a duration.
+    pub fn sync_time(&self) -> Duration {
+        self.tick * self.sync_limit
+    }
+}
+
+/// A mistake that somebody made once; the simulation must find each.
+#[cfg(feature = "planted-bugs")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A follower acknowledges a proposal when it hands it to the log (ZOOKEEPER-4646).
+    AckBeforeDurable,
+    /// The leader commits what a single server has.
+    CommitWithoutQuorum,
+    /// The leader tells a learner to keep one record too many.
+    TruncOffByOne,
+    /// A learner writes currentEpoch before the txns it synchronised (ZOOKEEPER-4643).
+    EpochBeforeTxns,
+    /// The leader sends NEWLEADER before the packets that synchronise (ZOOKEEPER-3104).
+    NewLeaderBeforeSync,
+    /// A learner acknowledges NEWLEADER before the synchronised txns are durable (ZOOKEEPER-3911).
+    NewLeaderAckBeforeDurable,
+    /// A server votes with what it appended instead of what is durable (ZOOKEEPER-4882).
+    LeaderIgnoresHistory,
+    /// The leader lets a learner in that is ahead of it.
+    AcceptLearnerAhead,
+}
+
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($core:expr, $bug:ident) => {
+        $core.settings.bug == Some($crate::core::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($core:expr, $bug:ident) => {{
+        let _ = &$core;
+        false
+    }};
+}
+pub(crate) use planted;
+
+/// Shared by all roles of one server.
+#[derive(Debug)]
+pub struct Core {
+    /// Fixed.
+    pub settings: Settings,
+    /// In force.
+    pub committed: Arc<EnsembleConfig>,
+    /// The newest seen; equal to `committed` unless a reconfig is pending.
+    pub last_seen: Arc<EnsembleConfig>,
+    /// The disk.
+    pub store: Store,
+    /// The newest part of the log.
+    pub history: History,
+    /// Everything through it is committed; what is not proven to be is not said to be.
+    pub commit: Zxid,
+    /// The oracle's word.
+    pub oracle: Oracle,
+    /// Whether the state was replaced or cut back since it last served.
+    pub is_state_replaced: bool,
+}
+
+impl Core {
+    /// This server.
+    pub fn sid(&self) -> Sid {
+        self.settings.sid
+    }
+
+    /// The quorums that count.
+    pub fn joint(&self) -> Joint {
+        let is_pending = self.last_seen.version > self.committed.version
+            && !self.last_seen.has_same_members(&self.committed);
+        Joint {
+            committed: self.committed.verifier(),
+            pending: is_pending.then(|| self.last_seen.verifier()),
+        }
+    }
+
+    /// Whether this server learns without a vote.
+    pub fn is_observer(&self) -> bool {
+        match self.committed.members.get(&self.sid()) {
+            Some(member) => member.role == MemberRole::Observer,
+            None => self.settings.is_observer,
+        }
+    }
+
+    /// Hands a record to the log and the window.
+    pub fn append(&mut self, now: Instant, record: TxnRecord, fx: &mut Effects) {
+        self.history.append(record.clone());
+        self.store.append(now, record, fx);
+    }
+
+    /// Moves the commit point forward.
+    pub fn commit_up_to(&mut self, zxid: Zxid, fx: &mut Effects) {
+        if self.commit < zxid {
+            self.commit = zxid;
+            self.history.trim(zxid);
+            fx.push(Effect::CommitUpTo { zxid });
+        }
+    }
+
+    /// Takes note of a configuration that is proposed.
+    pub fn see_config(&mut self, config: Arc<EnsembleConfig>, fx: &mut Effects) {
+        if !self.settings.is_reconfig_enabled || config.version == self.last_seen.version {
+            return;
+        }
+        self.last_seen = config.clone();
+        fx.push(Effect::SaveLastSeenConfig { config });
+    }
+
+    /// Puts a configuration into force. Returns whether the members changed.
+    pub fn activate_config(&mut self, config: Arc<EnsembleConfig>, fx: &mut Effects) -> bool {
+        if !self.settings.is_reconfig_enabled || config.version <= self.committed.version {
+            return false;
+        }
+        let is_changed = !config.has_same_members(&self.committed);
+        self.committed = config.clone();
+        if self.last_seen.version <= config.version {
+            self.last_seen = config.clone();
+        }
+        fx.push(Effect::ActivateConfig { config });
+        is_changed
+    }
+}

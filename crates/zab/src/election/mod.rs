@@ -1,0 +1,227 @@
+//! Fast leader election: one run of it, from LOOKING to a decision (`quorum-protocol.md` 2.4, 2.5).
+//!
+//! Guarantees: a decision is backed by a quorum of equal votes, and for a leader other than oneself
+//! that is already established, by the word of that leader. It is a guess that discovery confirms or
+//! refutes: nothing durable depends on it.
+//!
+//! Not here: connections ([`messenger`]), and who is answered with what while not electing (`peer`).
+//!
+//! Differs from Java: the settle time after a quorum is cut short when every voter that could still
+//! change the outcome is unreachable or has voted the same; during the settle time, votes that do not
+//! improve the outcome are counted and do not prolong it.
+
+pub mod messenger;
+pub mod vote;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rookeeper_proto::quorum::{Notification, ServerState};
+use rookeeper_proto::{Sid, Zxid};
+
+use crate::limits;
+use crate::quorum::{Joint, oracle};
+use crate::time::Instant;
+
+pub use vote::Vote;
+
+/// What an election needs to know of its surroundings, at each step.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The quorums.
+    pub joint: &'a Joint,
+    /// What the oracle says.
+    pub oracle: oracle::Oracle,
+    /// Servers with a live election connection.
+    pub reachable: &'a BTreeSet<Sid>,
+    /// Whether to decide early when nobody else can be heard.
+    pub may_decide_early: bool,
+}
+
+/// What one step of an election asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Wait,
+    /// Send the proposal to every voter.
+    Broadcast,
+    /// This is the leader (perhaps oneself).
+    Decide(Vote),
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct Election {
+    sid: Sid,
+    /// The own vote, before anybody better was heard of.
+    own: Vote,
+    proposal: Vote,
+    /// Votes of this round.
+    received: BTreeMap<Sid, Vote>,
+    /// Votes of servers that have a leader.
+    settled: BTreeMap<Sid, Vote>,
+    interval: std::time::Duration,
+    resend_at: Instant,
+    decide_at: Option<Instant>,
+}
+
+impl Election {
+    /// Starts a run in which `own` is voted for first. The caller broadcasts [`Self::proposal`].
+    pub fn start(now: Instant, sid: Sid, own: Vote) -> Self {
+        let interval = limits::NOTIFICATION_INTERVAL_MIN;
+        let mut election = Self {
+            sid,
+            own,
+            proposal: own,
+            received: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            interval,
+            resend_at: now + interval,
+            decide_at: None,
+        };
+        election.received.insert(sid, own);
+        election
+    }
+
+    /// The present proposal.
+    pub fn proposal(&self) -> &Vote {
+        &self.proposal
+    }
+
+    /// When [`Self::on_time`] is wanted.
+    pub fn next_deadline(&self) -> Instant {
+        self.decide_at.map_or(self.resend_at, |at| at.min(self.resend_at))
+    }
+
+    /// A voter's notification (see 2.2 for who is one).
+    pub fn on_vote(
+        &mut self,
+        now: Instant,
+        from: Sid,
+        n: &Notification,
+        at: &Surroundings<'_>,
+    ) -> Step {
+        let vote = Vote::of(n);
+        if !at.joint.is_voter(from) || !at.joint.is_voter(vote.leader) {
+            return Step::Wait;
+        }
+        match vote.state {
+            ServerState::Looking => self.on_looking(now, from, vote, at),
+            ServerState::Following | ServerState::Leading => self.on_settled(from, vote, at),
+            ServerState::Observing => Step::Wait,
+        }
+    }
+
+    fn on_looking(&mut self, now: Instant, from: Sid, vote: Vote, at: &Surroundings<'_>) -> Step {
+        // Who does not know what it holds neither counts nor is counted.
+        if self.own.zxid == Zxid::UNKNOWN || vote.zxid == Zxid::UNKNOWN {
+            return Step::Wait;
+        }
+        if vote.round < self.proposal.round {
+            return Step::Wait;
+        }
+        let mut broadcast = false;
+        if self.proposal.round < vote.round {
+            self.received.clear();
+            let own = Vote { round: vote.round, ..self.own };
+            self.adopt(if may_lead(&vote, at) && vote.beats(&own) { vote } else { own });
+            broadcast = true;
+        } else if may_lead(&vote, at) && vote.beats(&self.proposal) {
+            self.adopt(vote);
+            broadcast = true;
+        }
+        self.received.insert(from, vote);
+        match self.check_quorum(now, at) {
+            Step::Wait if broadcast => Step::Broadcast,
+            // The new proposal must still be told to the others: they need it for their quorum.
+            Step::Decide(vote) => Step::Decide(vote),
+            step => step,
+        }
+    }
+
+    fn adopt(&mut self, vote: Vote) {
+        self.proposal = Vote { state: ServerState::Looking, version: 2, ..vote };
+        self.received.insert(self.sid, self.proposal);
+        self.decide_at = None;
+    }
+
+    /// Whether the present proposal has its quorum; starts the settle time when it gets it.
+    pub fn check_quorum(&mut self, now: Instant, at: &Surroundings<'_>) -> Step {
+        let mine = self.proposal;
+        let agreeing = |(sid, vote): (&Sid, &Vote)| vote.agrees_with(&mine).then_some(*sid);
+        let set: BTreeSet<Sid> = self.received.iter().filter_map(agreeing).collect();
+        if !at.joint.is_quorum(&set) {
+            self.decide_at = None;
+            return Step::Wait;
+        }
+        let is_undecided = |sid: &Sid| !set.contains(sid) && at.reachable.contains(sid);
+        if at.may_decide_early && !at.joint.voters().iter().any(is_undecided) {
+            return Step::Decide(mine);
+        }
+        if self.decide_at.is_none() {
+            self.decide_at = Some(now + limits::FINALIZE_WAIT);
+        }
+        Step::Wait
+    }
+
+    fn on_settled(&mut self, from: Sid, vote: Vote, at: &Surroundings<'_>) -> Step {
+        if vote.round == self.proposal.round {
+            // Stored without a version, as Java does, so that only ids are compared below.
+            self.received.insert(from, Vote { version: 0, ..vote });
+            if is_established(&self.received, &Vote { version: 0, ..vote }, at)
+                && self.is_leader_heard(&self.received, &vote)
+            {
+                return Step::Decide(vote);
+            }
+        }
+        self.settled.insert(from, vote);
+        if is_established(&self.settled, &vote, at) && self.is_leader_heard(&self.settled, &vote) {
+            return Step::Decide(vote);
+        }
+        if vote.state == ServerState::Leading
+            && at.oracle == oracle::Oracle::Denies
+            && at.joint.voters().len() <= 2
+        {
+            // The other of two servers leads by the oracle's grace, and the oracle denies us.
+            return Step::Decide(vote);
+        }
+        Step::Wait
+    }
+
+    /// A leader counts only by its own word; oneself only in the round of those who say so, so that a
+    /// restarted leader is not elected by followers that have not noticed yet.
+    fn is_leader_heard(&self, votes: &BTreeMap<Sid, Vote>, vote: &Vote) -> bool {
+        if vote.leader == self.sid {
+            return vote.round == self.proposal.round;
+        }
+        votes.get(&vote.leader).is_some_and(|v| v.state == ServerState::Leading)
+    }
+
+    /// Time passed.
+    pub fn on_time(&mut self, now: Instant, at: &Surroundings<'_>) -> Step {
+        if self.decide_at.is_some_and(|at| at <= now) {
+            return Step::Decide(self.proposal);
+        }
+        if now < self.resend_at {
+            return Step::Wait;
+        }
+        self.interval = (self.interval * 2).min(limits::NOTIFICATION_INTERVAL_MAX);
+        self.resend_at = now + self.interval;
+        let voted: BTreeSet<Sid> = self.received.keys().copied().collect();
+        if at.oracle == oracle::Oracle::Grants && oracle::is_quorum(at.joint, &voted, at.oracle) {
+            return Step::Decide(self.proposal);
+        }
+        Step::Broadcast
+    }
+}
+
+fn may_lead(vote: &Vote, at: &Surroundings<'_>) -> bool {
+    0 < at.joint.committed.weight(vote.leader)
+}
+
+/// Whether those who agree with `vote` are a quorum. The own (LOOKING) vote never agrees with a
+/// settled one of another round; in the same round it may, as in Java.
+fn is_established(votes: &BTreeMap<Sid, Vote>, vote: &Vote, at: &Surroundings<'_>) -> bool {
+    let agreeing = |(sid, other): (&Sid, &Vote)| other.agrees_with(vote).then_some(*sid);
+    let set: BTreeSet<Sid> = votes.iter().filter_map(agreeing).collect();
+    at.joint.is_quorum(&set)
+}

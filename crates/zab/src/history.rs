@@ -1,0 +1,142 @@
+//! The newest part of the log, kept in memory to synchronise learners by DIFF.
+//!
+//! Guarantees: the records are contiguous (each [`Zxid::follows`] the one before), and `base`, the
+//! point right before the first of them, is a point of the log too: a record or the zxid of the
+//! snapshot the log builds upon. Records not known to be committed are never dropped.
+//!
+//! Java's counterpart is the committed log; this one also holds what is not committed yet, because a
+//! leader's whole log counts once it leads.
+
+use std::collections::VecDeque;
+
+use rookeeper_proto::Zxid;
+
+use crate::limits;
+use crate::record::TxnRecord;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct History {
+    base: Zxid,
+    records: VecDeque<TxnRecord>,
+    bytes: usize,
+}
+
+impl History {
+    /// `records` directly follow `base`. Records before a gap are dropped: they prove nothing.
+    pub fn new(base: Zxid, records: Vec<TxnRecord>) -> Self {
+        let mut history = Self { base, records: VecDeque::new(), bytes: 0 };
+        for record in records {
+            if !record.zxid.follows(history.last()) {
+                history = Self { base: record.zxid, records: VecDeque::new(), bytes: 0 };
+                continue;
+            }
+            history.append(record);
+        }
+        history
+    }
+
+    /// The point before the first record.
+    pub fn base(&self) -> Zxid {
+        self.base
+    }
+
+    /// The last point.
+    pub fn last(&self) -> Zxid {
+        self.records.back().map_or(self.base, |record| record.zxid)
+    }
+
+    /// Adds a record that follows the last.
+    pub fn append(&mut self, record: TxnRecord) {
+        assert!(record.zxid.follows(self.last()), "{} after {}", record.zxid, self.last());
+        self.bytes += record.bytes.len();
+        self.records.push_back(record);
+    }
+
+    /// Drops the oldest committed records beyond the limits.
+    pub fn trim(&mut self, committed: Zxid) {
+        while let Some(first) = self.records.front() {
+            let is_over =
+                self.records.len() > limits::HISTORY_RECORDS || self.bytes > limits::HISTORY_BYTES;
+            if !is_over || committed < first.zxid {
+                return;
+            }
+            self.base = first.zxid;
+            self.bytes -= first.bytes.len();
+            self.records.pop_front();
+        }
+    }
+
+    /// Drops everything after `to`, which becomes the last point.
+    pub fn truncate(&mut self, to: Zxid) {
+        while let Some(last) = self.records.back().filter(|last| to < last.zxid) {
+            self.bytes -= last.bytes.len();
+            self.records.pop_back();
+        }
+        if self.last() != to {
+            *self = Self::new(to, Vec::new());
+        }
+    }
+
+    /// The largest point not after `zxid`, if this window reaches that far back.
+    pub fn floor(&self, zxid: Zxid) -> Option<Zxid> {
+        if zxid < self.base {
+            return None;
+        }
+        match self.position_after(zxid) {
+            0 => Some(self.base),
+            n => self.records.get(n - 1).map(|record| record.zxid),
+        }
+    }
+
+    /// Records after `zxid`, oldest first.
+    pub fn after(&self, zxid: Zxid) -> impl Iterator<Item = &TxnRecord> {
+        self.records.range(self.position_after(zxid)..)
+    }
+
+    /// The record `zxid`, if it is in the window.
+    pub fn get(&self, zxid: Zxid) -> Option<&TxnRecord> {
+        let at = self.position_after(zxid).checked_sub(1)?;
+        self.records.get(at).filter(|record| record.zxid == zxid)
+    }
+
+    fn position_after(&self, zxid: Zxid) -> usize {
+        self.records.partition_point(|record| record.zxid <= zxid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn record(epoch: u32, counter: u32) -> TxnRecord {
+        TxnRecord { zxid: Zxid::new(epoch, counter), bytes: Bytes::from_static(b"x") }
+    }
+
+    #[test]
+    fn points_and_ranges() {
+        let records = vec![record(1, 2), record(1, 3), record(3, 1)];
+        let mut history = History::new(Zxid::new(1, 1), records);
+        assert_eq!(history.floor(Zxid::new(1, 0)), None);
+        assert_eq!(history.floor(Zxid::new(1, 1)), Some(Zxid::new(1, 1)));
+        assert_eq!(history.floor(Zxid::new(2, 7)), Some(Zxid::new(1, 3)));
+        assert_eq!(history.floor(Zxid::new(9, 9)), Some(Zxid::new(3, 1)));
+        assert_eq!(history.after(Zxid::new(1, 2)).count(), 2);
+        history.truncate(Zxid::new(1, 2));
+        assert_eq!((history.base(), history.last()), (Zxid::new(1, 1), Zxid::new(1, 2)));
+        history.truncate(Zxid::new(1, 0));
+        assert_eq!((history.base(), history.last()), (Zxid::new(1, 0), Zxid::new(1, 0)));
+    }
+
+    #[test]
+    fn only_committed_records_are_trimmed() {
+        let records = (1..=600).map(|n| record(1, n)).collect();
+        let mut history = History::new(Zxid::ZERO, records);
+        history.trim(Zxid::new(1, 30));
+        assert_eq!(history.base(), Zxid::new(1, 30));
+        history.trim(Zxid::new(1, 600));
+        assert_eq!(history.base(), Zxid::new(1, 100));
+        assert_eq!(history.after(Zxid::ZERO).count(), limits::HISTORY_RECORDS);
+    }
+}

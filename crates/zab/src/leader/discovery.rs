@@ -1,0 +1,173 @@
+//! Discovery, the leader's side: a new epoch, accepted by a quorum (`quorum-protocol.md` 3.3).
+//!
+//! The epoch is larger than every epoch a quorum (with this server) has accepted, and durable here
+//! before it is told to anybody. A learner whose history is ahead of the leader's is turned away: the
+//! election was wrong then.
+
+use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, learner_info};
+use rookeeper_proto::{Reader, Zxid};
+
+use super::{Drop, Leader, Packet, Phase, Stage};
+use crate::core::{Core, planted};
+use crate::effects::{Conn, Effects};
+use crate::limits;
+use crate::time::Instant;
+
+impl Leader {
+    pub(super) fn on_learner_info(
+        &mut self,
+        core: &mut Core,
+        conn: Conn,
+        packet: &Packet,
+        fx: &mut Effects,
+    ) -> Result<(), Drop> {
+        let is_observer = match packet.kind {
+            PacketType::FollowerInfo => false,
+            PacketType::ObserverInfo => true,
+            kind => return Err(format!("{kind:?} instead of FOLLOWERINFO or OBSERVERINFO")),
+        };
+        let data = packet.data.as_deref().unwrap_or_default();
+        let info = LearnerInfo::read(data).map_err(|error| error.to_string())?;
+        if info.protocol_version < learner_info::PROTOCOL_VERSION {
+            return Err(format!("protocol version {:#x} is too old", info.protocol_version));
+        }
+        if info.sid == core.sid() {
+            return Err(format!("it has this server's own id, {}", info.sid));
+        }
+        if core.committed.version < info.config_version {
+            return Err(format!(
+                "its configuration {:x} is newer than ours, {:x}",
+                info.config_version, core.committed.version
+            ));
+        }
+        let accepted = packet.zxid.epoch();
+        if accepted < 0 || accepted > self.max_accepted + limits::EPOCH_JUMP {
+            return Err(format!("its accepted epoch {accepted} cannot be"));
+        }
+        // One connection per server: an older one of the same server is dead, or a second server has
+        // its id; either way only one may count.
+        let twin = |l: &&super::LearnerHandle| l.sid == info.sid && l.conn != conn;
+        if let Some(old) = self.learners.values().find(twin).map(|l| l.conn) {
+            self.drop_learner(old, "the same server connected again", fx);
+        }
+        let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
+        learner.sid = info.sid;
+        learner.is_observer = is_observer;
+        learner.stage = Stage::AwaitEpoch;
+        learner.deadline = None;
+        if self.phase == Phase::Discovering {
+            self.max_accepted = self.max_accepted.max(accepted);
+            if !is_observer && self.joint.is_voter(info.sid) {
+                self.connected.insert(info.sid);
+            }
+            self.check_connected(core, fx);
+        } else if Phase::AwaitEpochAcks <= self.phase {
+            self.send_leader_info(conn, fx);
+        }
+        Ok(())
+    }
+
+    /// Fixes the epoch once a quorum has said what it accepted.
+    pub(super) fn check_connected(&mut self, core: &mut Core, fx: &mut Effects) {
+        let is_quorum = crate::quorum::oracle::is_quorum(&self.joint, &self.connected, core.oracle);
+        if self.phase != Phase::Discovering || !is_quorum {
+            return;
+        }
+        // Beyond i32::MAX the zxid would be negative; 2^31 elections are not reachable honestly.
+        let Ok(epoch) = i32::try_from(self.max_accepted + 1) else { return };
+        self.epoch = epoch as u32;
+        self.phase = Phase::AcceptingEpoch;
+        core.store.write_accepted(self.epoch, fx);
+    }
+
+    /// The epoch is durable here: tell it.
+    pub(super) fn announce_epoch(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) {
+        self.phase = Phase::AwaitEpochAcks;
+        self.proposed = Zxid::new(self.epoch, 0);
+        self.deadline = Some(now + core.settings.init_time());
+        self.epoch_acks.insert(core.sid());
+        let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpoch);
+        let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();
+        for conn in conns {
+            self.send_leader_info(conn, fx);
+        }
+        if core.settings.is_reconfig_enabled && core.committed.version == 0 {
+            // The first leader gives the static configuration a version (ZOOKEEPER-1783).
+            let config = core.last_seen.with_version(Zxid::new(self.epoch, 0).0);
+            if core.last_seen.version == 0 {
+                core.see_config(config.into(), fx);
+            }
+        }
+    }
+
+    fn send_leader_info(&mut self, conn: Conn, fx: &mut Effects) {
+        if let Some(learner) = self.learners.get_mut(&conn) {
+            learner.stage = Stage::AwaitEpochAck;
+        }
+        let data = learner_info::PROTOCOL_VERSION.to_be_bytes();
+        let zxid = Zxid::new(self.epoch, 0);
+        let packet = QuorumPacket::with_data(PacketType::LeaderInfo, zxid, &data);
+        self.send_packet(conn, &packet, fx);
+    }
+
+    pub(super) fn on_epoch_ack(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        packet: &Packet,
+        fx: &mut Effects,
+    ) -> Result<(), Drop> {
+        if packet.kind != PacketType::AckEpoch {
+            return Err(format!("{:?} instead of ACKEPOCH", packet.kind));
+        }
+        let data = packet.data.as_deref().unwrap_or_default();
+        let current = Reader::new(data).i32().map_err(|error| error.to_string())?;
+        let last = packet.zxid;
+        let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
+        let is_ahead = current != -1 && (i64::from(current), last) > self.summary;
+        if is_ahead && !planted!(core, AcceptLearnerAhead) {
+            return Err(format!(
+                "it is ahead of this leader: epoch {current}, zxid {last} against {:?}",
+                self.summary
+            ));
+        }
+        let is_known_future = last.epoch() >= i64::from(self.epoch) && self.proposed < last;
+        if is_known_future || last < Zxid::UNKNOWN {
+            return Err(format!("its zxid {last} cannot be in epoch {}", self.epoch));
+        }
+        learner.last = last;
+        learner.stage = Stage::AwaitEpochQuorum;
+        let counts = current != -1 && last != Zxid::UNKNOWN && !learner.is_observer;
+        if counts && self.joint.is_voter(learner.sid) && self.phase == Phase::AwaitEpochAcks {
+            self.epoch_acks.insert(learner.sid);
+        }
+        if Phase::Synchronizing <= self.phase {
+            self.synchronize(now, core, conn, fx);
+        }
+        Ok(())
+    }
+
+    /// Makes the epoch current once a quorum has accepted it and is not ahead.
+    pub(super) fn check_epoch_acks(&mut self, core: &mut Core, fx: &mut Effects) {
+        let is_quorum =
+            crate::quorum::oracle::is_quorum(&self.joint, &self.epoch_acks, core.oracle);
+        if self.phase == Phase::AwaitEpochAcks && is_quorum {
+            self.phase = Phase::WritingEpoch;
+            core.store.write_current(self.epoch, fx);
+        }
+    }
+
+    /// `currentEpoch` is durable here: this server accepts its own history as the initial one.
+    pub(super) fn start_synchronizing(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) {
+        self.phase = Phase::Synchronizing;
+        self.deadline = Some(now + core.settings.init_time());
+        self.joint = core.joint().into();
+        self.leader_acks.insert(core.sid());
+        let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpochQuorum);
+        let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();
+        for conn in conns {
+            self.synchronize(now, core, conn, fx);
+        }
+    }
+}

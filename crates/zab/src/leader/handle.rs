@@ -1,0 +1,112 @@
+//! One learner, as its leader sees it.
+
+use rookeeper_proto::{Sid, Zxid};
+
+use crate::core::Settings;
+use crate::effects::{Conn, Effect, Effects};
+use crate::time::Instant;
+
+/// How far a learner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    AwaitInfo,
+    AwaitEpoch,
+    AwaitEpochAck,
+    AwaitEpochQuorum,
+    Synchronizing(Sync),
+    AwaitLeaderAck,
+    AwaitStart,
+    Serving,
+}
+
+/// How far its synchronisation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sync {
+    /// The first read of the log decides what is sent.
+    Deciding,
+    /// A read of the log is under way; everything through this zxid was sent.
+    Reading(Zxid),
+    /// Waiting until what was read has left.
+    Draining(Zxid),
+    /// A snapshot is being captured.
+    Capturing,
+    /// A snapshot is being sent; what follows begins behind this zxid.
+    Streaming(Zxid),
+}
+
+#[derive(Debug)]
+pub(super) struct LearnerHandle {
+    pub(super) conn: Conn,
+    /// -1 until it has said who it is.
+    pub(super) sid: Sid,
+    pub(super) is_observer: bool,
+    pub(super) stage: Stage,
+    /// Where its log ends.
+    pub(super) last: Zxid,
+    pub(super) buffer: Vec<u8>,
+    /// Handed out and not reported as drained.
+    pub(super) unsent: usize,
+    /// When its silence has lasted too long; none while the leader is the one to act.
+    pub(super) deadline: Option<Instant>,
+    /// The proposal whose ACK is awaited longest, and the newest sent since that one was timed.
+    pub(super) awaited: Option<(Zxid, Instant)>,
+    pub(super) awaited_next: Option<(Zxid, Instant)>,
+}
+
+impl LearnerHandle {
+    pub(super) fn new(conn: Conn, deadline: Instant) -> Self {
+        Self {
+            conn,
+            sid: Sid(-1),
+            is_observer: false,
+            stage: Stage::AwaitInfo,
+            last: Zxid::ZERO,
+            buffer: Vec::new(),
+            unsent: 0,
+            deadline: Some(deadline),
+            awaited: None,
+            awaited_next: None,
+        }
+    }
+
+    /// Whether new proposals and commits are sent to it.
+    pub(super) fn is_forwarding(&self) -> bool {
+        matches!(self.stage, Stage::AwaitLeaderAck | Stage::AwaitStart | Stage::Serving)
+    }
+
+    /// A packet arrived.
+    pub(super) fn heard(&mut self, now: Instant, settings: &Settings) {
+        if self.stage == Stage::Serving {
+            self.deadline = Some(now + settings.sync_time());
+        }
+    }
+
+    /// A proposal was sent.
+    pub(super) fn await_ack(&mut self, now: Instant, zxid: Zxid) {
+        if self.stage != Stage::Serving || self.is_observer {
+            return;
+        }
+        if self.awaited.is_none() {
+            self.awaited = Some((zxid, now));
+        } else if self.awaited_next.is_none() {
+            self.awaited_next = Some((zxid, now));
+        }
+    }
+
+    /// An ACK arrived.
+    pub(super) fn on_ack(&mut self, zxid: Zxid) {
+        if self.awaited.is_some_and(|(awaited, _)| awaited <= zxid) {
+            self.awaited = self.awaited_next.take().filter(|(next, _)| zxid < *next);
+        }
+    }
+
+    /// The connection ends: tells the driver what it may forget.
+    pub(super) fn on_gone(&self, fx: &mut Effects) {
+        if let Stage::Synchronizing(Sync::Capturing | Sync::Streaming(_)) = self.stage {
+            fx.push(Effect::CancelSnapshot { conn: self.conn });
+        }
+        if self.is_forwarding() {
+            fx.push(Effect::LearnerGone { conn: self.conn, sid: self.sid });
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who is still there (`quorum-protocol.md` 3.9).
+//!
+//! Every half tick each synchronised learner is pinged; every tick the learners heard of within
+//! `syncLimit` must still be a quorum. A learner that leaves a proposal unacknowledged for `syncLimit`
+//! is closed. A leader whose own disk falls too far behind steps down.
+
+use std::collections::BTreeSet;
+
+use rookeeper_proto::Sid;
+use rookeeper_proto::quorum::{PacketType, QuorumPacket};
+
+use super::{Conn, Leader, Phase, Stage};
+use crate::core::Core;
+use crate::effects::Effects;
+use crate::ensemble::EnsembleConfig;
+use crate::leave::{Leave, Step};
+use crate::limits;
+use crate::quorum::oracle;
+use crate::time::Instant;
+
+impl Leader {
+    /// When [`Self::on_time`] is wanted.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        let deadlines = self.learners.values().filter_map(|l| l.deadline);
+        deadlines.chain(self.deadline).fold(self.next_ping, Instant::min)
+    }
+
+    pub(crate) fn on_time(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
+        if self.deadline.is_some_and(|at| at <= now) {
+            return Err(Leave::new(format!(
+                "no quorum of followers within initLimit ({:?})",
+                self.phase
+            )));
+        }
+        let late = |l: &&super::LearnerHandle| l.deadline.is_some_and(|at| at <= now);
+        let conns: Vec<Conn> = self.learners.values().filter(late).map(|l| l.conn).collect();
+        for conn in conns {
+            self.drop_learner(conn, "it has been silent for too long", fx);
+        }
+        if self.next_ping <= now {
+            self.next_ping = now + core.settings.tick / 2;
+            self.is_full_tick = !self.is_full_tick;
+            self.drop_unacknowledging(now, core, fx);
+            self.ping(fx);
+            if self.is_full_tick {
+                self.check_quorum(core)?;
+            }
+            self.check_own_disk(now, core)?;
+        }
+        Ok(())
+    }
+
+    fn drop_unacknowledging(&mut self, now: Instant, core: &Core, fx: &mut Effects) {
+        let limit = core.settings.sync_time();
+        let late =
+            |l: &&super::LearnerHandle| l.awaited.is_some_and(|(_, since)| since + limit <= now);
+        let conns: Vec<Conn> = self.learners.values().filter(late).map(|l| l.conn).collect();
+        for conn in conns {
+            self.drop_learner(conn, "it does not acknowledge a proposal", fx);
+        }
+    }
+
+    fn ping(&mut self, fx: &mut Effects) {
+        let ping: bytes::Bytes =
+            QuorumPacket::bare(PacketType::Ping, self.proposed).to_bytes().into();
+        let forwarding = self.learners.values().filter(|l| l.is_forwarding());
+        let conns: Vec<Conn> = forwarding.map(|l| l.conn).collect();
+        for conn in conns {
+            self.send(conn, ping.clone(), fx);
+        }
+    }
+
+    /// Followers in step, with this server.
+    fn synced(&self, me: Sid) -> BTreeSet<Sid> {
+        let serving =
+            self.learners.values().filter(|l| l.stage == Stage::Serving && !l.is_observer);
+        serving.map(|l| l.sid).chain([me]).collect()
+    }
+
+    fn check_quorum(&self, core: &Core) -> Step {
+        let is_lost = self.phase == Phase::Broadcasting
+            && !oracle::is_quorum(&self.joint, &self.synced(core.sid()), core.oracle);
+        if is_lost { Err(Leave::new("not enough followers are in step")) } else { Ok(()) }
+    }
+
+    fn check_own_disk(&self, now: Instant, core: &Core) -> Step {
+        let limit = limits::RUN_AHEAD.max(core.settings.sync_time());
+        match core.store.unsynced_since() {
+            Some(since) if since + limit <= now => {
+                Err(Leave::new("the own log is too far behind the ensemble"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the followers in step are a quorum of `config`: what a reconfig must ask first.
+    pub(crate) fn has_synced_quorum(&self, core: &Core, config: &EnsembleConfig) -> bool {
+        let mut set = self.synced(core.sid());
+        set.retain(|sid| config.is_voter(*sid));
+        config.verifier().is_quorum(&set)
+    }
+}

@@ -1,0 +1,293 @@
+//! Synchronisation, the leader's side: what one learner needs to hold the leader's history
+//! (`quorum-protocol.md` 3.5, corrected by 7.3).
+//!
+//! A *point* is a zxid at which the leader's log has a record, or the snapshot it builds upon. Let P
+//! be where the learner's log ends and E the end of what counts as committed (before this leader is
+//! established, its whole log). First match:
+//!
+//! | P | action |
+//! | --- | --- |
+//! | unknown | SNAP |
+//! | a point, at most E | DIFF, records after P |
+//! | (e, 0), and the log goes on with (e, 1) | DIFF, records from there |
+//! | behind a point F of the same epoch | TRUNC to F, records after F |
+//! | an outstanding proposal of this very epoch | TRUNC to E, then the proposals again |
+//! | anything else | SNAP, labelled with a zxid not before P |
+//!
+//! Differs from Java: a learner ahead in an epoch that died is never cut across epochs, and never gets
+//! a snapshot labelled older than what it holds; (e, 0) gets a DIFF only if epoch e was established.
+//!
+//! Records come from memory, older ones from the log in slices, each slice after the one before has
+//! left. The last slice comes from memory; in the same step the outstanding proposals and NEWLEADER
+//! are queued and the learner joins the stream of new proposals. So there is no gap, no overlap, and
+//! nothing waits in memory while a snapshot is on its way.
+
+use bytes::Bytes;
+use rookeeper_proto::quorum::{PacketType, QuorumPacket};
+use rookeeper_proto::{JuteWrite, Zxid};
+
+use super::handle::Sync;
+use super::{Leader, Phase, Stage};
+use crate::core::{Core, planted};
+use crate::effects::{Conn, Effect, Effects};
+use crate::learner::SNAPSHOT_SIGNATURE;
+use crate::record::TxnRecord;
+use crate::time::Instant;
+
+/// What a read of the log found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HistoryAnswer {
+    /// Contiguous records.
+    Records {
+        /// The last point of the log not after the zxid asked for: a record, or the zxid of a snapshot
+        /// the log builds upon without a gap.
+        prev: Zxid,
+        /// The records that follow `prev`; at least one if there is any.
+        records: Vec<TxnRecord>,
+    },
+    /// The log does not reach back that far, or reading it would cost more than a snapshot.
+    Unavailable,
+}
+
+/// What to do for a learner, decided from a point of the log and what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Diff,
+    Trunc,
+    Snap,
+}
+
+impl Leader {
+    /// The end of what learners may take for committed.
+    fn sync_end(&self, core: &Core) -> Zxid {
+        match self.phase {
+            Phase::Broadcasting => core.commit,
+            _ => core.history.last(),
+        }
+    }
+
+    /// Starts to bring a learner up to date.
+    pub(super) fn synchronize(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        fx: &mut Effects,
+    ) {
+        let end = self.sync_end(core);
+        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        learner.deadline = Some(now + core.settings.init_time());
+        let last = learner.last;
+        if last == Zxid::UNKNOWN {
+            return self.capture(core, conn, fx);
+        }
+        match core.history.floor(last.min(end)) {
+            Some(point) => {
+                let next = core.history.after(point).next().map(|record| record.zxid);
+                self.carry_out(now, core, conn, point, next, Vec::new(), fx);
+            }
+            None => {
+                learner.stage = Stage::Synchronizing(Sync::Deciding);
+                fx.push(Effect::ReadHistory { conn, after: last, through: end });
+            }
+        }
+    }
+
+    fn plan(&self, core: &Core, last: Zxid, point: Zxid, next: Option<Zxid>) -> Plan {
+        let epoch = i64::from(self.epoch);
+        let is_own_epoch = last.epoch() == epoch && self.phase == Phase::Broadcasting;
+        if last == point {
+            Plan::Diff
+        } else if last.counter() == 0 && 0 < last.epoch() {
+            // The start of an epoch: the same as the point before its first record, if it has one; of
+            // this epoch it is known to be so.
+            let goes_on = next.is_some_and(|next| next.epoch() == last.epoch());
+            let is_initial = is_own_epoch && point == self.summary.1;
+            if goes_on || is_initial { Plan::Diff } else { Plan::Snap }
+        } else if last.epoch() == point.epoch() && 0 < point.counter() {
+            Plan::Trunc
+        } else if is_own_epoch && point == core.commit {
+            Plan::Trunc
+        } else {
+            Plan::Snap
+        }
+    }
+
+    /// Sends DIFF or TRUNC and the records behind `point`, or turns to a snapshot.
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        point: Zxid,
+        next: Option<Zxid>,
+        records: Vec<TxnRecord>,
+        fx: &mut Effects,
+    ) {
+        let Some(last) = self.learners.get(&conn).map(|l| l.last) else { return };
+        let packet = match self.plan(core, last, point, next) {
+            Plan::Diff => QuorumPacket::bare(PacketType::Diff, self.sync_end(core)),
+            Plan::Trunc if planted!(core, TruncOffByOne) => {
+                QuorumPacket::bare(PacketType::Trunc, point.next().min(last))
+            }
+            Plan::Trunc => QuorumPacket::bare(PacketType::Trunc, point),
+            Plan::Snap => return self.capture(core, conn, fx),
+        };
+        self.send_packet(conn, &packet, fx);
+        if planted!(core, NewLeaderBeforeSync) {
+            self.send_new_leader(core, conn, fx);
+        }
+        self.send_records(now, core, conn, point, records, fx);
+    }
+
+    /// Sends a slice read from the log, or what memory holds behind `after`.
+    fn send_records(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        after: Zxid,
+        records: Vec<TxnRecord>,
+        fx: &mut Effects,
+    ) {
+        let mut after = after;
+        for record in records {
+            self.send_committed(conn, &record, fx);
+            after = record.zxid;
+        }
+        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        learner.stage = Stage::Synchronizing(Sync::Draining(after));
+        if learner.unsent == 0 || core.history.base() <= after {
+            self.continue_history(now, core, conn, fx);
+        }
+    }
+
+    /// Takes the next slice, once the one before has left.
+    pub(super) fn continue_history(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        fx: &mut Effects,
+    ) {
+        let end = self.sync_end(core);
+        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let Stage::Synchronizing(Sync::Draining(after)) = learner.stage else { return };
+        if after < core.history.base() {
+            learner.stage = Stage::Synchronizing(Sync::Reading(after));
+            fx.push(Effect::ReadHistory { conn, after, through: end });
+            return;
+        }
+        let is_observer = learner.is_observer;
+        let records: Vec<TxnRecord> = core.history.after(after).cloned().collect();
+        for record in records {
+            if record.zxid <= end {
+                self.send_committed(conn, &record, fx);
+            } else if !is_observer {
+                self.send(conn, proposal(PacketType::Proposal, &record), fx);
+            }
+        }
+        if !planted!(core, NewLeaderBeforeSync) {
+            self.send_new_leader(core, conn, fx);
+        }
+        if let Some(learner) = self.learners.get_mut(&conn) {
+            learner.stage = Stage::AwaitLeaderAck;
+            learner.deadline = Some(now + core.settings.init_time());
+        }
+    }
+
+    fn send_committed(&mut self, conn: Conn, record: &TxnRecord, fx: &mut Effects) {
+        self.send(conn, proposal(PacketType::Proposal, record), fx);
+        self.send_packet(conn, &QuorumPacket::bare(PacketType::Commit, record.zxid), fx);
+    }
+
+    fn send_new_leader(&mut self, core: &Core, conn: Conn, fx: &mut Effects) {
+        let text = core.last_seen.to_string();
+        let zxid = Zxid::new(self.epoch, 0);
+        let packet = QuorumPacket::with_data(PacketType::NewLeader, zxid, text.as_bytes());
+        self.send_packet(conn, &packet, fx);
+    }
+
+    /// The driver has read the log for a learner.
+    pub(crate) fn on_history(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        answer: HistoryAnswer,
+        fx: &mut Effects,
+    ) {
+        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let stage = learner.stage;
+        learner.deadline = Some(now + core.settings.init_time());
+        match (stage, answer) {
+            (Stage::Synchronizing(Sync::Deciding), HistoryAnswer::Records { prev, records }) => {
+                let next = records.first().map(|record| record.zxid);
+                self.carry_out(now, core, conn, prev, next, records, fx);
+            }
+            (
+                Stage::Synchronizing(Sync::Reading(after)),
+                HistoryAnswer::Records { prev, records },
+            ) if prev == after && !records.is_empty() => {
+                self.send_records(now, core, conn, after, records, fx);
+            }
+            (Stage::Synchronizing(Sync::Deciding), HistoryAnswer::Unavailable) => {
+                self.capture(core, conn, fx);
+            }
+            (Stage::Synchronizing(Sync::Reading(_)), _) => {
+                // Too late for a snapshot on this connection: the learner will come back.
+                self.drop_learner(conn, "the log it needs is gone", fx);
+            }
+            _ => {}
+        }
+    }
+
+    fn capture(&mut self, core: &Core, conn: Conn, fx: &mut Effects) {
+        if let Some(learner) = self.learners.get_mut(&conn) {
+            learner.stage = Stage::Synchronizing(Sync::Capturing);
+            fx.push(Effect::TakeSnapshot { conn, through: self.sync_end(core) });
+        }
+    }
+
+    /// The driver has captured the state as of `zxid`.
+    pub(crate) fn on_snapshot_taken(
+        &mut self,
+        now: Instant,
+        core: &Core,
+        conn: Conn,
+        zxid: Zxid,
+        fx: &mut Effects,
+    ) {
+        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        if learner.stage != Stage::Synchronizing(Sync::Capturing) {
+            return;
+        }
+        learner.deadline = Some(now + core.settings.init_time());
+        learner.stage = Stage::Synchronizing(Sync::Streaming(zxid));
+        // A label older than what the learner holds would leave its old log in force after a restart.
+        let label = if zxid < learner.last { Zxid::new(self.epoch, 0) } else { zxid };
+        self.send_packet(conn, &QuorumPacket::bare(PacketType::Snap, label), fx);
+        fx.push(Effect::StreamSnapshot { conn });
+    }
+
+    /// The captured state has been handed to the connection.
+    pub(crate) fn on_snapshot_sent(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        fx: &mut Effects,
+    ) {
+        let Some(learner) = self.learners.get(&conn) else { return };
+        let Stage::Synchronizing(Sync::Streaming(zxid)) = learner.stage else { return };
+        let mut signature = Vec::new();
+        signature.put_str(SNAPSHOT_SIGNATURE);
+        self.send(conn, signature.into(), fx);
+        self.send_records(now, core, conn, zxid, Vec::new(), fx);
+    }
+}
+
+/// The packet that carries a txn.
+pub(super) fn proposal(kind: PacketType, record: &TxnRecord) -> Bytes {
+    QuorumPacket::with_data(kind, record.zxid, &record.bytes).to_bytes().into()
+}

@@ -1,0 +1,106 @@
+//! Discovery, the learner's side: dial, FOLLOWERINFO, LEADERINFO, ACKEPOCH (`quorum-protocol.md` 3.2
+//! to 3.4).
+//!
+//! The accepted epoch is durable before ACKEPOCH leaves; ACKEPOCH carries the *current* epoch as it
+//! was before, or -1 if this epoch had been accepted already (else one server would count twice).
+
+use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, learner_info};
+use rookeeper_proto::{Reader, Zxid};
+
+use super::{Learner, Packet, Phase};
+use crate::core::Core;
+use crate::effects::{Conn, Effect, Effects};
+use crate::leave::{Leave, Step};
+use crate::limits;
+use crate::time::Instant;
+
+impl Learner {
+    pub(super) fn connect(&mut self, core: &Core, fx: &mut Effects) {
+        self.tries += 1;
+        let configs = [&core.committed, &core.last_seen];
+        let member = configs.iter().find_map(|config| config.members.get(&self.leader));
+        let addresses = member.map(crate::ensemble::Member::quorum_addresses).unwrap_or_default();
+        fx.push(Effect::ConnectLeader { sid: self.leader, addresses });
+    }
+
+    pub(crate) fn on_connect_failed(&mut self, now: Instant) -> Step {
+        if self.phase != Phase::Connecting {
+            return Ok(());
+        }
+        if self.tries >= limits::LEADER_CONNECT_TRIES {
+            return Err(Leave::new(format!(
+                "leader {} cannot be reached on its quorum port",
+                self.leader
+            )));
+        }
+        self.retry_at = Some(now + limits::LEADER_CONNECT_PAUSE);
+        Ok(())
+    }
+
+    pub(crate) fn on_connected(
+        &mut self,
+        now: Instant,
+        core: &Core,
+        conn: Conn,
+        fx: &mut Effects,
+    ) -> Step {
+        if self.phase != Phase::Connecting || self.conn.is_some() {
+            fx.push(Effect::CloseQuorum { conn });
+            return Ok(());
+        }
+        self.conn = Some(conn);
+        self.deadline = now + core.settings.init_time();
+        let info = LearnerInfo {
+            sid: core.sid(),
+            protocol_version: learner_info::PROTOCOL_VERSION,
+            config_version: core.committed.version,
+        };
+        let kind = match self.is_observer {
+            true => PacketType::ObserverInfo,
+            false => PacketType::FollowerInfo,
+        };
+        let zxid = Zxid::new(core.store.accepted_epoch(), 0);
+        self.send(&QuorumPacket::with_data(kind, zxid, &info.to_bytes()), fx);
+        self.phase = Phase::AwaitLeaderInfo;
+        Ok(())
+    }
+
+    pub(super) fn on_leader_info(
+        &mut self,
+        core: &mut Core,
+        packet: &Packet,
+        fx: &mut Effects,
+    ) -> Step {
+        if packet.kind != PacketType::LeaderInfo {
+            return Err(Leave::new(format!("{:?} instead of LEADERINFO", packet.kind)));
+        }
+        // Another length may mean another split of the zxid (ZOOKEEPER-2789): refuse what we cannot read.
+        let data = packet.data.as_deref().unwrap_or_default();
+        let version = Reader::new(data).i32().unwrap_or(-1);
+        if data.len() < 4 || version != learner_info::PROTOCOL_VERSION {
+            return Err(Leave::new(format!("leader speaks protocol version {version}")));
+        }
+        let Ok(epoch) = u32::try_from(packet.zxid.epoch()) else {
+            return Err(Leave::new(format!("leader's epoch in {} is negative", packet.zxid)));
+        };
+        let accepted = core.store.accepted_epoch();
+        if epoch < accepted {
+            return Err(Leave::new(format!("leader's epoch {epoch} is older than {accepted}")));
+        }
+        self.epoch = epoch;
+        if epoch == accepted {
+            self.ack_epoch(core, -1, fx);
+        } else {
+            self.phase = Phase::AcceptingEpoch;
+            core.store.write_accepted(epoch, fx);
+        }
+        Ok(())
+    }
+
+    pub(super) fn ack_epoch(&mut self, core: &Core, current_epoch: i32, fx: &mut Effects) {
+        self.phase = Phase::AwaitSync;
+        let data = current_epoch.to_be_bytes();
+        let zxid = core.store.durable();
+        self.send(&QuorumPacket::with_data(PacketType::AckEpoch, zxid, &data), fx);
+    }
+}

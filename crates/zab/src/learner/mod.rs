@@ -1,0 +1,295 @@
+//! A follower or observer under one leader, from the dial to the end of the connection.
+//!
+//! ```text
+//! Connecting -> AwaitLeaderInfo -> AcceptingEpoch -> AwaitSync -> Truncating | ReceivingSnapshot
+//!     -> Synchronizing -> AcceptingLeader -> AwaitUpToDate -> Serving
+//! ```
+//!
+//! Guarantees: nothing is acknowledged before it is durable; a record enters the log only behind the
+//! one it follows; nothing known to be committed is ever cut; any doubt ends the connection with a
+//! reason (`Leave`), after which the server looks for a leader again.
+//!
+//! Bytes are parsed only in phases that expect packets; in the others they wait, bounded. Unknown
+//! packets are skipped, as Java does; known ones out of place end the connection.
+
+mod broadcast;
+mod discovery;
+mod requests;
+mod synchronization;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use rookeeper_proto::quorum::{PacketType, QuorumPacket, TryRead};
+use rookeeper_proto::{SessionId, Sid, Zxid};
+
+use crate::core::Core;
+use crate::effects::{Conn, Effect, Effects};
+use crate::leave::{Leave, Step};
+use crate::limits;
+use crate::record::TxnRecord;
+use crate::time::Instant;
+
+pub use requests::NotServing;
+pub(crate) use synchronization::SNAPSHOT_SIGNATURE;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    AwaitLeaderInfo,
+    /// `acceptedEpoch` is being written.
+    AcceptingEpoch,
+    AwaitSync,
+    Truncating(Zxid),
+    /// The snapshot's body is passed on.
+    ReceivingSnapshot(Zxid),
+    /// The body is complete; its signature follows.
+    AwaitSignature(Zxid),
+    Synchronizing,
+    /// NEWLEADER was received; what it covers is being made durable.
+    AcceptingLeader,
+    AwaitUpToDate,
+    Serving,
+}
+
+/// How this learner is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Its log goes on (DIFF, or TRUNC once cut).
+    Log,
+    /// A snapshot, named by its zxid, replaces everything.
+    Snapshot(Zxid),
+}
+
+/// A data packet's content, owned.
+#[derive(Debug)]
+struct Packet {
+    kind: PacketType,
+    zxid: Zxid,
+    data: Option<Bytes>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Learner {
+    leader: Sid,
+    is_observer: bool,
+    conn: Option<Conn>,
+    tries: u32,
+    retry_at: Option<Instant>,
+    /// When the present phase has lasted too long without a word from the leader.
+    deadline: Instant,
+    buffer: Vec<u8>,
+    unsent: usize,
+    phase: Phase,
+    epoch: u32,
+    mode: Mode,
+    /// Proposed, not yet handed to the log.
+    queue: VecDeque<TxnRecord>,
+    queue_bytes: usize,
+    last_queued: Zxid,
+    /// The last COMMIT (or the point at which synchronisation started).
+    committed: Zxid,
+    /// Text of the configuration in NEWLEADER.
+    new_config: Option<String>,
+    /// Appended proposals that are still to be acknowledged.
+    to_ack: VecDeque<Zxid>,
+    touched: BTreeMap<SessionId, i32>,
+}
+
+impl Learner {
+    /// Starts to look for `leader` at its quorum port.
+    pub(crate) fn start(now: Instant, core: &Core, leader: Sid, fx: &mut Effects) -> Self {
+        let mut learner = Self {
+            leader,
+            is_observer: core.is_observer(),
+            conn: None,
+            tries: 0,
+            retry_at: None,
+            deadline: now + core.settings.init_time(),
+            buffer: Vec::new(),
+            unsent: 0,
+            phase: Phase::Connecting,
+            epoch: 0,
+            mode: Mode::Log,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            last_queued: Zxid::ZERO,
+            committed: Zxid::ZERO,
+            new_config: None,
+            to_ack: VecDeque::new(),
+            touched: BTreeMap::new(),
+        };
+        learner.connect(core, fx);
+        learner
+    }
+
+    /// Whom it follows.
+    pub(crate) fn leader(&self) -> Sid {
+        self.leader
+    }
+
+    /// The leader's epoch, once it serves.
+    pub(crate) fn serving_epoch(&self) -> Option<u32> {
+        (self.phase == Phase::Serving).then_some(self.epoch)
+    }
+
+    pub(crate) fn owns(&self, conn: Conn) -> bool {
+        self.conn == Some(conn)
+    }
+
+    /// When [`Self::on_time`] is wanted.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.retry_at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    pub(crate) fn on_time(&mut self, now: Instant, core: &Core, fx: &mut Effects) -> Step {
+        if self.deadline <= now {
+            return Err(Leave::new(format!(
+                "no word from leader {} while {:?}",
+                self.leader, self.phase
+            )));
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.connect(core, fx);
+        }
+        Ok(())
+    }
+
+    /// Bytes from the leader.
+    pub(crate) fn on_bytes(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        bytes: &[u8],
+        fx: &mut Effects,
+    ) -> Step {
+        let patience = match self.phase {
+            Phase::Serving => core.settings.sync_time(),
+            _ => core.settings.init_time().max(core.settings.sync_time()),
+        };
+        self.deadline = now + patience;
+        if matches!(self.phase, Phase::ReceivingSnapshot(_)) {
+            fx.push(Effect::SnapshotBytes { bytes: Bytes::copy_from_slice(bytes) });
+            return Ok(());
+        }
+        if self.buffer.len() + bytes.len() > limits::SYNC_QUEUE_BYTES {
+            return Err(Leave::new("the leader sends more than can wait here"));
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.parse(now, core, fx)
+    }
+
+    /// Handles whole packets as long as the phase expects any.
+    fn parse(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut at = 0;
+        let outcome = loop {
+            if let Phase::AwaitSignature(_) = self.phase {
+                match self.check_signature(&buffer[at..]) {
+                    Ok(0) => break Ok(()),
+                    Ok(used) => at += used,
+                    Err(leave) => break Err(leave),
+                }
+                continue;
+            }
+            if !self.expects_packets() {
+                break Ok(());
+            }
+            let limit = core.settings.packet_data_bytes;
+            let (packet, used) = match QuorumPacket::try_read(&buffer[at..], limit) {
+                Ok(TryRead::Done(packet, used)) => (packet, used),
+                Ok(TryRead::Incomplete) => break Ok(()),
+                Err(error) => break Err(Leave::new(format!("the leader sent garbage: {error}"))),
+            };
+            at += used;
+            let Some(kind) = packet.packet_type() else { continue };
+            let data = packet.data.map(Bytes::copy_from_slice);
+            let packet = Packet { kind, zxid: packet.zxid, data };
+            if let Err(leave) = self.on_packet(now, core, packet, fx) {
+                break Err(leave);
+            }
+        };
+        let rest = &buffer[at..];
+        if matches!(self.phase, Phase::ReceivingSnapshot(_)) {
+            if !rest.is_empty() {
+                fx.push(Effect::SnapshotBytes { bytes: Bytes::copy_from_slice(rest) });
+            }
+        } else {
+            self.buffer = rest.to_vec();
+        }
+        outcome
+    }
+
+    fn expects_packets(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Connecting
+                | Phase::AcceptingEpoch
+                | Phase::Truncating(_)
+                | Phase::ReceivingSnapshot(_)
+                | Phase::AwaitSignature(_)
+        )
+    }
+
+    fn on_packet(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        packet: Packet,
+        fx: &mut Effects,
+    ) -> Step {
+        match self.phase {
+            Phase::AwaitLeaderInfo => self.on_leader_info(core, &packet, fx),
+            Phase::AwaitSync => self.on_sync_start(now, core, &packet, fx),
+            Phase::Serving => self.on_broadcast(now, core, packet, fx),
+            _ => self.on_sync_packet(now, core, packet, fx),
+        }
+    }
+
+    /// The disk reported something.
+    pub(crate) fn on_store(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
+        match self.phase {
+            Phase::AcceptingEpoch if core.store.accepted_epoch() == self.epoch => {
+                let epoch = core.store.current_epoch() as i32;
+                self.ack_epoch(core, epoch, fx);
+                self.parse(now, core, fx)
+            }
+            Phase::Synchronizing | Phase::AcceptingLeader => self.persist(now, core, fx),
+            Phase::Serving => {
+                self.send_acks(core, fx);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The role ends; the connection is closed by whoever ends it.
+    pub(crate) fn stop(self, fx: &mut Effects) {
+        let is_receiving = matches!(self.phase, Phase::ReceivingSnapshot(_))
+            || matches!(self.mode, Mode::Snapshot(_)) && self.phase != Phase::Serving;
+        if is_receiving {
+            fx.push(Effect::AbandonSnapshot);
+        }
+        if let Some(conn) = self.conn {
+            fx.push(Effect::CloseQuorum { conn });
+        }
+    }
+
+    fn send(&mut self, packet: &QuorumPacket<'_>, fx: &mut Effects) {
+        self.send_bytes(packet.to_bytes(), fx);
+    }
+
+    fn send_bytes(&mut self, bytes: Vec<u8>, fx: &mut Effects) {
+        if let Some(conn) = self.conn {
+            self.unsent += bytes.len();
+            fx.push(Effect::SendQuorum { conn, bytes: bytes.into() });
+        }
+    }
+
+    /// Everything handed out has left.
+    pub(crate) fn on_drained(&mut self) {
+        self.unsent = 0;
+    }
+}
