@@ -123,13 +123,12 @@ impl Learner {
         if zxid <= core.commit {
             return Ok(());
         }
-        match core.history.after(core.commit).next().map(|record| record.zxid) {
-            Some(next) if next == zxid => {
-                core.commit_up_to(zxid, fx);
-                Ok(())
-            }
-            _ => Err(Leave::new(format!("COMMIT {zxid} is not for the next proposal"))),
+        let next = core.history.after(core.commit).next().map(|record| record.zxid);
+        if next != Some(zxid) {
+            return Err(Leave::new(format!("COMMIT {zxid} is not for the next proposal")));
         }
+        core.commit_up_to(zxid, fx);
+        Ok(())
     }
 
     fn on_inform(
