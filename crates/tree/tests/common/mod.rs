@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test file uses another part")]
 
 pub(crate) mod naive;
+pub(crate) mod steps;
 
 use rookeeper_proto::acl::{ALL, Acl, AclList, Id};
 use rookeeper_proto::txn::{CreateTxn, Txn, TxnHeader};
