@@ -11,6 +11,7 @@
 
 pub mod apache;
 pub mod describe;
+pub mod diff;
 pub mod ensemble;
 pub mod error;
 pub mod fourletter;

@@ -17,6 +17,7 @@ use crate::{HarnessError, Result, fourletter, ports, rookeeper};
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 4;
 
@@ -241,7 +242,8 @@ impl Server {
 
     /// The mode `srvr` reports, or `None` while the server does not serve.
     pub fn mode(&self) -> Option<String> {
-        let answer = fourletter::ask(self.addr(), "srvr").ok()?;
+        // Short, because a Java server that is starting up may leave such a connection hanging.
+        let answer = fourletter::ask_within(self.addr(), "srvr", PROBE_PATIENCE).ok()?;
         fourletter::mode_in(&answer).map(str::to_owned)
     }
 

@@ -123,6 +123,14 @@ impl RawConnection {
         }
     }
 
+    /// Closes this side, reads what still comes and waits for the server to close.
+    pub fn finish(&mut self) -> Result<()> {
+        // An error means the server has closed already.
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        while self.receive()?.is_some() {}
+        Ok(())
+    }
+
     /// Sends a payload and returns the next frame, whatever it is.
     pub fn call(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>> {
         self.send(payload)?;

@@ -1,12 +1,12 @@
 //! Bodies that do not decode: cut short, null where nothing may be null, lying lengths, too long.
 
-use super::{Scribe, text};
+use super::{Body, Scribe, text};
 use crate::Result;
 use crate::raw::codes::op;
 use crate::raw::{Acl, Frame};
 
 /// Operations with a body and a body that is right for them.
-const WHOLE: &[(i32, fn(Frame) -> Frame)] = &[
+const WHOLE: &[(i32, Body)] = &[
     (op::CREATE, |f| f.create("/form", Some(b"d"), &Acl::open(), 0)),
     (op::DELETE, |f| f.str("/form").int(77)),
     (op::EXISTS, |f| f.str("/form").bool(false)),

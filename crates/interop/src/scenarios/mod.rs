@@ -14,6 +14,9 @@ use crate::raw::codes::{op, op_name};
 use crate::raw::{Acl, Frame};
 use crate::{Flavour, HarnessError, Result, Server, golden};
 
+/// Appends a request's body.
+type Body = fn(Frame) -> Frame;
+
 /// A set of scenarios that need the same configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Suite {

@@ -1,6 +1,6 @@
 //! Creating, reading, changing and deleting znodes; multi and multiRead.
 
-use super::{Scribe, text};
+use super::{Body, Scribe, text};
 use crate::Result;
 use crate::raw::codes::op;
 use crate::raw::{Acl, Frame};
@@ -266,7 +266,7 @@ fn multi_errors(s: &mut Scribe) -> Result<()> {
     s.create("a", "/f", "", 0)?;
     s.create("a", "/f/e", "", 1)?;
     let first = |f: Frame| f.multi_op(op::CREATE).create("/f/s-", Some(b""), &Acl::open(), 2);
-    let failing: [(&str, fn(Frame) -> Frame); 10] = [
+    let failing: [(&str, Body); 10] = [
         ("NODEEXISTS", |f| f.multi_op(op::CREATE).create("/f/e", None, &Acl::open(), 0)),
         ("NONODE", |f| f.multi_op(op::DELETE).str("/f/none").int(-1)),
         ("BADVERSION", |f| f.multi_op(op::CHECK).str("/f").int(5)),
@@ -289,7 +289,7 @@ fn multi_errors(s: &mut Scribe) -> Result<()> {
         })?;
     }
     s.create("a", "/f/s-", "the counter is as it was", 2)?;
-    let whole: [(&str, fn(Frame) -> Frame); 8] = [
+    let whole: [(&str, Body); 8] = [
         ("unknown type", |f| f.multi_op(7).str("/f").int(0).int(0)),
         ("a read", |f| f.multi_op(op::GET_DATA).str("/f").bool(false)),
         ("flags 9", |f| f.multi_op(op::CREATE).create("/f/x", None, &Acl::open(), 9)),
