@@ -112,33 +112,33 @@ pub(crate) use planted;
 
 /// Shared by all roles of one server.
 #[derive(Debug)]
-pub struct Core {
+pub(crate) struct Core {
     /// Fixed.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// In force.
-    pub committed: Arc<EnsembleConfig>,
+    pub(crate) committed: Arc<EnsembleConfig>,
     /// The newest seen; equal to `committed` unless a reconfig is pending.
-    pub last_seen: Arc<EnsembleConfig>,
+    pub(crate) last_seen: Arc<EnsembleConfig>,
     /// The disk.
-    pub store: Store,
+    pub(crate) store: Store,
     /// The newest part of the log.
-    pub history: History,
+    pub(crate) history: History,
     /// Everything through it is committed; what is not proven to be is not said to be.
-    pub commit: Zxid,
+    pub(crate) commit: Zxid,
     /// The oracle's word.
-    pub oracle: Oracle,
+    pub(crate) oracle: Oracle,
     /// Whether the state was replaced or cut back since it last served.
-    pub is_state_replaced: bool,
+    pub(crate) is_state_replaced: bool,
 }
 
 impl Core {
     /// This server.
-    pub fn sid(&self) -> Sid {
+    pub(crate) fn sid(&self) -> Sid {
         self.settings.sid
     }
 
     /// The quorums that count.
-    pub fn joint(&self) -> Joint {
+    pub(crate) fn joint(&self) -> Joint {
         let is_pending = self.last_seen.version > self.committed.version
             && !self.last_seen.has_same_members(&self.committed);
         Joint {
@@ -148,7 +148,7 @@ impl Core {
     }
 
     /// Whether this server learns without a vote.
-    pub fn is_observer(&self) -> bool {
+    pub(crate) fn is_observer(&self) -> bool {
         match self.committed.members.get(&self.sid()) {
             Some(member) => member.role == MemberRole::Observer,
             None => self.settings.is_observer,
@@ -156,13 +156,13 @@ impl Core {
     }
 
     /// Hands a record to the log and the window.
-    pub fn append(&mut self, now: Instant, record: TxnRecord, fx: &mut Effects) {
+    pub(crate) fn append(&mut self, now: Instant, record: TxnRecord, fx: &mut Effects) {
         self.history.append(record.clone());
         self.store.append(now, record, fx);
     }
 
     /// Moves the commit point forward.
-    pub fn commit_up_to(&mut self, zxid: Zxid, fx: &mut Effects) {
+    pub(crate) fn commit_up_to(&mut self, zxid: Zxid, fx: &mut Effects) {
         if self.commit < zxid {
             self.commit = zxid;
             self.history.trim(zxid);
@@ -171,7 +171,7 @@ impl Core {
     }
 
     /// Takes note of a configuration that is proposed.
-    pub fn see_config(&mut self, config: Arc<EnsembleConfig>, fx: &mut Effects) {
+    pub(crate) fn see_config(&mut self, config: Arc<EnsembleConfig>, fx: &mut Effects) {
         if !self.settings.is_reconfig_enabled || config.version == self.last_seen.version {
             return;
         }
@@ -180,7 +180,11 @@ impl Core {
     }
 
     /// Puts a configuration into force. Returns whether the members changed.
-    pub fn activate_config(&mut self, config: Arc<EnsembleConfig>, fx: &mut Effects) -> bool {
+    pub(crate) fn activate_config(
+        &mut self,
+        config: Arc<EnsembleConfig>,
+        fx: &mut Effects,
+    ) -> bool {
         if !self.settings.is_reconfig_enabled || config.version <= self.committed.version {
             return false;
         }

@@ -16,7 +16,7 @@ use crate::record::TxnRecord;
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub struct History {
+pub(crate) struct History {
     base: Zxid,
     records: VecDeque<TxnRecord>,
     bytes: usize,
@@ -24,7 +24,7 @@ pub struct History {
 
 impl History {
     /// `records` directly follow `base`. Records before a gap are dropped: they prove nothing.
-    pub fn new(base: Zxid, records: Vec<TxnRecord>) -> Self {
+    pub(crate) fn new(base: Zxid, records: Vec<TxnRecord>) -> Self {
         let mut history = Self { base, records: VecDeque::new(), bytes: 0 };
         for record in records {
             if !record.zxid.follows(history.last()) {
@@ -37,24 +37,24 @@ impl History {
     }
 
     /// The point before the first record.
-    pub fn base(&self) -> Zxid {
+    pub(crate) fn base(&self) -> Zxid {
         self.base
     }
 
     /// The last point.
-    pub fn last(&self) -> Zxid {
+    pub(crate) fn last(&self) -> Zxid {
         self.records.back().map_or(self.base, |record| record.zxid)
     }
 
     /// Adds a record that follows the last.
-    pub fn append(&mut self, record: TxnRecord) {
+    pub(crate) fn append(&mut self, record: TxnRecord) {
         assert!(record.zxid.follows(self.last()), "{} after {}", record.zxid, self.last());
         self.bytes += record.bytes.len();
         self.records.push_back(record);
     }
 
     /// Drops the oldest committed records beyond the limits.
-    pub fn trim(&mut self, committed: Zxid) {
+    pub(crate) fn trim(&mut self, committed: Zxid) {
         while let Some(first) = self.records.front() {
             let is_over =
                 self.records.len() > limits::HISTORY_RECORDS || self.bytes > limits::HISTORY_BYTES;
@@ -68,7 +68,7 @@ impl History {
     }
 
     /// Drops everything after `to`, which becomes the last point.
-    pub fn truncate(&mut self, to: Zxid) {
+    pub(crate) fn truncate(&mut self, to: Zxid) {
         while let Some(last) = self.records.back().filter(|last| to < last.zxid) {
             self.bytes -= last.bytes.len();
             self.records.pop_back();
@@ -79,7 +79,7 @@ impl History {
     }
 
     /// The largest point not after `zxid`, if this window reaches that far back.
-    pub fn floor(&self, zxid: Zxid) -> Option<Zxid> {
+    pub(crate) fn floor(&self, zxid: Zxid) -> Option<Zxid> {
         if zxid < self.base {
             return None;
         }
@@ -90,12 +90,12 @@ impl History {
     }
 
     /// Records after `zxid`, oldest first.
-    pub fn after(&self, zxid: Zxid) -> impl Iterator<Item = &TxnRecord> {
+    pub(crate) fn after(&self, zxid: Zxid) -> impl Iterator<Item = &TxnRecord> {
         self.records.range(self.position_after(zxid)..)
     }
 
     /// The record `zxid`, if it is in the window.
-    pub fn get(&self, zxid: Zxid) -> Option<&TxnRecord> {
+    pub(crate) fn get(&self, zxid: Zxid) -> Option<&TxnRecord> {
         let at = self.position_after(zxid).checked_sub(1)?;
         self.records.get(at).filter(|record| record.zxid == zxid)
     }

@@ -4,13 +4,13 @@ use rookeeper_proto::Sid;
 
 /// Why a role ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leave {
+pub(crate) struct Leave {
     /// One sentence for the operator.
-    pub reason: String,
+    pub(crate) reason: String,
     /// What the disk holds is in doubt: set it aside and rejoin as unknown.
-    pub is_in_doubt: bool,
+    pub(crate) is_in_doubt: bool,
     /// Follow this server next, without an election (a reconfig named it).
-    pub designated: Option<Sid>,
+    pub(crate) designated: Option<Sid>,
 }
 
 impl Leave {

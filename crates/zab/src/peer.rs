@@ -189,7 +189,7 @@ impl Peer {
         }
     }
 
-    /// The epoch this server leads or prepares to lead, once its epoch is chosen.
+    /// The epoch this server leads, or synchronises others to lead, once a quorum has accepted it.
     pub fn leading_epoch(&self) -> Option<u32> {
         match &self.role {
             Role::Leading(leader) => leader.epoch(),

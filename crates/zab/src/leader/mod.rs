@@ -77,7 +77,7 @@ struct Packet {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Leader {
+pub(crate) struct Leader {
     phase: Phase,
     epoch: u32,
     /// The largest accepted epoch heard of.
@@ -130,9 +130,9 @@ impl Leader {
         (self.phase == Phase::Broadcasting).then_some(self.epoch)
     }
 
-    /// The epoch, once chosen.
+    /// The epoch, once a quorum has accepted it.
     pub(crate) fn epoch(&self) -> Option<u32> {
-        (Phase::AwaitEpochAcks <= self.phase).then_some(self.epoch)
+        (Phase::Synchronizing <= self.phase).then_some(self.epoch)
     }
 
     pub(crate) fn owns(&self, conn: Conn) -> bool {

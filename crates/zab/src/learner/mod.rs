@@ -71,7 +71,7 @@ struct Packet {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Learner {
+pub(crate) struct Learner {
     leader: Sid,
     is_observer: bool,
     conn: Option<Conn>,
