@@ -388,7 +388,8 @@ mod tests {
             c.providers = vec![SASL.to_owned()];
             c.let_any_sasl_user = Some("anybody".to_owned());
         });
-        let table: &[(&[(i32, &str, &str)], i32, &[(&str, &str)], bool)] = &[
+        type Row<'r> = (&'r [(i32, &'r str, &'r str)], i32, &'r [(&'r str, &'r str)], bool);
+        let table: &[Row<'_>] = &[
             (&[], ALL, &[], true),
             (&[(READ, "world", "anyone")], READ, &[], true),
             (&[(READ, "world", "anyone")], WRITE, &[], false),
