@@ -1,1 +1,126 @@
-//! The interactive shell and one-shot commands.
+//! `rookeeper cli`: the shell, as Apache's `zkCli.sh` behaves (`operations.md` 5.3, 5.4).
+//!
+//! It guarantees: results, events and nothing else on standard output; errors and `Created ...` on
+//! standard error; the exit codes of Apache's shell; text is UTF-8 whatever the locale says. Where the
+//! original dies with a stack trace, this prints one line and goes on. Advice that the original does
+//! not give stands on further lines of standard error.
+//!
+//! A one-shot run connects only when its command needs a server.
+
+mod arguments;
+mod commands;
+mod console;
+mod failure;
+mod format;
+mod interactive;
+mod nearest;
+mod options;
+mod path_check;
+mod settings;
+mod shell;
+mod table;
+mod tokens;
+
+use std::ffi::OsString;
+use std::io::{BufRead, IsTerminal};
+
+use arguments::Arguments;
+use console::Console;
+use failure::{EXIT_FAILED, Failure, Outcome};
+use shell::{Next, Shell};
+
+/// Runs the shell with the words behind `rookeeper cli`; answers the exit code.
+pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
+    let console = Console::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    let arguments = arguments::parse(args.map(|word| word.to_string_lossy().into_owned()));
+    match start(&console, &arguments) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => {
+            console.err(&failure.text);
+            failure.exit_code
+        }
+    }
+}
+
+fn start(console: &Console, arguments: &Arguments) -> Outcome<i32> {
+    if let Some(option) = &arguments.missing {
+        console.err(&format!("Error: no argument found for option {option}"));
+    }
+    console.out(&format!("Connecting to {}", arguments.servers));
+    let settings = settings::load(arguments)?;
+    rookeeper_client::ConnectString::parse(&arguments.servers)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("Cannot start: {error}")))?;
+    let handle = runtime.handle().clone();
+    let timeout = settings.session_timeout;
+    let mut shell = Shell::new(console.clone(), settings, arguments.servers.clone(), handle);
+    if arguments.wait_for_connection {
+        wait_for_connection(&mut shell, timeout)?;
+    }
+    let exit_code = if arguments.command.is_empty() {
+        session(&mut shell)?
+    } else {
+        shell.words(&arguments.command);
+        shell.exit_code()
+    };
+    // As with the original, a session that was not closed lives on until it expires: the client's
+    // task must not get to close it.
+    runtime.shutdown_background();
+    Ok(exit_code)
+}
+
+fn wait_for_connection(shell: &mut Shell, timeout: std::time::Duration) -> Outcome {
+    let client = shell.start()?;
+    let connected =
+        shell.runtime().block_on(async { tokio::time::timeout(timeout, client.connected()).await });
+    if matches!(connected, Ok(Ok(()))) {
+        return Ok(());
+    }
+    shell.runtime().block_on(async {
+        // Nothing to close; it says so to whoever prints events.
+        let _ = client.close().await;
+    });
+    Err(Failure::new("KeeperErrorCode = ConnectionLoss").with_exit_code(EXIT_FAILED))
+}
+
+/// A run without a command: at a terminal, or with one command per line of standard input.
+fn session(shell: &mut Shell) -> Outcome<i32> {
+    shell.console.out("Welcome to ZooKeeper!");
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() && std::io::stdout().is_terminal() {
+        shell.console.out("JLine support is enabled");
+        let client = shell.client()?;
+        // So that the first prompt says where it stands, not that it is trying.
+        shell.runtime().block_on(async {
+            let patience = std::time::Duration::from_secs(2);
+            let _ = tokio::time::timeout(patience, client.reachable()).await;
+        });
+        interactive::run(shell);
+    } else {
+        shell.console.out("JLine support is disabled");
+        shell.client()?;
+        lines(shell, &mut stdin.lock());
+    }
+    Ok(shell.exit_code())
+}
+
+/// Runs one command per line until the end or `quit`.
+fn lines(shell: &mut Shell, input: &mut dyn BufRead) {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match input.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if shell.line(text) == Next::Quit {
+            return;
+        }
+    }
+}

@@ -156,6 +156,7 @@ impl Builder {
             next_call: AtomicU64::new(1),
             next_watch: AtomicU64::new(1),
             request_timeout: self.request_timeout,
+            servers: parsed.servers.len() as u64,
         };
         let driver = Driver {
             pending_max: self.config.in_flight_max.saturating_mul(2),
@@ -208,6 +209,7 @@ struct Inner {
     next_call: AtomicU64,
     next_watch: AtomicU64,
     request_timeout: Option<Duration>,
+    servers: u64,
 }
 
 impl fmt::Debug for Client {
@@ -267,6 +269,20 @@ impl Client {
             Ok(state) => Err(over(state)),
             Err(_) => Err(Error::of_kind(ErrorKind::Closed)),
         }
+    }
+
+    /// Waits until there is a connection, or every server was tried in vain since the last one, or
+    /// the session is over; says whether there is a connection.
+    pub async fn reachable(&self) -> bool {
+        let mut standing = self.inner.standing.clone();
+        let servers = self.inner.servers;
+        let settled = standing
+            .wait_for(|now| {
+                now.state.is_connected() || now.state.is_final() || now.failures >= servers
+            })
+            .await
+            .map(|now| now.state.is_connected());
+        settled.unwrap_or(false)
     }
 
     /// The session's id; 0 before there is one.

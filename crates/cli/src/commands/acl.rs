@@ -1,0 +1,111 @@
+//! Commands on ACLs and identities.
+
+use rookeeper_client::{Acl, ErrorCode, acl};
+
+use super::Session;
+use super::nodes::{path, subtree, version};
+use crate::failure::{Failure, Outcome};
+use crate::format;
+use crate::options::Parsed;
+use crate::shell::usage;
+use crate::table::Command;
+use rookeeper_client::Watch;
+
+/// Reads `scheme:id:perm,scheme:id:perm`. What is wrong is told and left out, as by Apache's shell.
+pub(super) fn parse(session: &Session<'_>, text: &str) -> Vec<Acl> {
+    let mut list = Vec::new();
+    for part in text.split(',') {
+        let sides = part.split_once(':').zip(part.rsplit_once(':'));
+        let Some(((scheme, rest), (_, letters))) =
+            sides.filter(|((_, rest), _)| rest.contains(':'))
+        else {
+            session.err(&format!("{part} does not have the form scheme:id:perm"));
+            continue;
+        };
+        let id = &rest[..rest.len() - letters.len() - 1];
+        let mut perms = 0;
+        for letter in letters.chars() {
+            match letter {
+                'r' => perms |= acl::READ,
+                'w' => perms |= acl::WRITE,
+                'c' => perms |= acl::CREATE,
+                'd' => perms |= acl::DELETE,
+                'a' => perms |= acl::ADMIN,
+                other => session.err(&format!("Unknown perm type: {other}")),
+            }
+        }
+        list.push(acl::entry(perms, scheme, id));
+    }
+    list
+}
+
+pub(super) fn add_auth(session: &mut Session<'_>, command: &Command, parsed: &Parsed) -> Outcome {
+    let (Some(scheme), Some(auth)) = (parsed.arg(1), parsed.arg(2)) else {
+        return Err(usage(command));
+    };
+    let client = session.client()?;
+    match session.wait(client.add_auth(scheme, auth.as_bytes())) {
+        // The event that follows says it; the command itself is silent.
+        Err(error) if error.code() == Some(ErrorCode::AuthFailed) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
+    let path = path(parsed)?;
+    let client = session.client()?;
+    let (list, stat) = session.wait(client.acl(path))?;
+    for entry in list {
+        session.out(&format!(
+            "'{},'{}\n: {}",
+            entry.id.scheme,
+            entry.id.id,
+            format::perms(entry.perms)
+        ));
+    }
+    if parsed.has("s") {
+        session.out(&format::stat(&stat));
+    }
+    Ok(())
+}
+
+pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
+    let list = parse(session, parsed.arg(2).unwrap_or_default());
+    let path = path(parsed)?;
+    let version = version(parsed)?;
+    if list.is_empty() {
+        return Err(Failure::new("Acl is not valid : null"));
+    }
+    let client = session.client()?;
+    if !parsed.has("R") {
+        let stat = session.wait(client.set_acl(path, &list, version))?;
+        if parsed.has("s") {
+            session.out(&format::stat(&stat));
+        }
+        return Ok(());
+    }
+    let paths = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))?;
+    let mut failed = None;
+    for path in paths {
+        match session.wait(client.set_acl(&path, &list, version)) {
+            Ok(stat) if parsed.has("s") => session.out(&format::stat(&stat)),
+            Ok(_) => {}
+            Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
+            Err(error) if error.kind() == rookeeper_client::ErrorKind::Server => {
+                failed = failed.or(Some(Failure::from(error)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+pub(super) fn whoami(session: &mut Session<'_>) -> Outcome {
+    let client = session.client()?;
+    let identities = session.wait(client.whoami())?;
+    session.out("Auth scheme: User");
+    for identity in identities {
+        session.out(&format!("{}: {}", identity.scheme, identity.id));
+    }
+    Ok(())
+}

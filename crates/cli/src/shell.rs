@@ -1,0 +1,301 @@
+//! One shell: its session, its history, and how a line becomes a command.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rookeeper_client::{Client, SessionEvent, SessionState};
+use tokio::runtime::Handle;
+
+use crate::commands;
+use crate::console::Console;
+use crate::failure::{EXIT_UNKNOWN_COMMAND, Failure, Outcome};
+use crate::nearest::nearest;
+use crate::options::{self, Parsed};
+use crate::settings::Settings;
+use crate::table::{self, Command, Id};
+use crate::tokens;
+
+/// What a line asks the shell to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Go,
+    Quit,
+}
+
+/// See the module's documentation.
+pub(crate) struct Shell {
+    pub(crate) console: Console,
+    settings: Settings,
+    servers: String,
+    runtime: Handle,
+    client: Option<Client>,
+    print_watches: Arc<AtomicBool>,
+    history: Vec<String>,
+    exit_code: i32,
+}
+
+impl Shell {
+    pub(crate) fn new(
+        console: Console,
+        settings: Settings,
+        servers: String,
+        runtime: Handle,
+    ) -> Self {
+        Self {
+            console,
+            settings,
+            servers,
+            runtime,
+            client: None,
+            print_watches: Arc::new(AtomicBool::new(true)),
+            history: Vec::new(),
+            exit_code: 0,
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> i32 {
+        self.exit_code
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Begins to connect.
+    pub(crate) fn start(&mut self) -> Outcome<Client> {
+        let console = self.console.clone();
+        let print_watches = Arc::clone(&self.print_watches);
+        let state = std::sync::Mutex::new(SessionState::Disconnected);
+        let mut builder = Client::builder()
+            .session_timeout(self.settings.session_timeout)
+            .read_only(self.settings.read_only)
+            .fail_fast(true)
+            .on_event(move |event| {
+                let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let SessionEvent::State(now) = event {
+                    *state = now;
+                }
+                if print_watches.load(Ordering::Relaxed) {
+                    console.event(&event_text(*state, &event));
+                }
+            });
+        if let Some(limit) = self.settings.request_timeout {
+            builder = builder.request_timeout(limit);
+        }
+        if let Some(bytes) = self.settings.reply_bytes_max {
+            builder = builder.reply_bytes_max(bytes);
+        }
+        let _runtime = self.runtime.enter();
+        let client = builder.start(&self.servers)?;
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// The session; connects if that was not begun yet.
+    pub(crate) fn client(&mut self) -> Outcome<Client> {
+        match &self.client {
+            Some(client) => Ok(client.clone()),
+            None => self.start(),
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.client.as_ref().is_none_or(|client| !client.state().is_final())
+    }
+
+    /// What is typed behind.
+    pub(crate) fn prompt(&self) -> String {
+        let state = match self.client.as_ref().map(Client::state) {
+            Some(SessionState::Connected) => "CONNECTED",
+            Some(SessionState::ConnectedReadOnly) => "CONNECTEDREADONLY",
+            Some(SessionState::AuthFailed) => "AUTH_FAILED",
+            Some(SessionState::Closed | SessionState::Expired) => "CLOSED",
+            _ => "CONNECTING",
+        };
+        format!("[zk: {}({state}) {}] ", self.servers, self.history.len())
+    }
+
+    /// Runs a typed line.
+    pub(crate) fn line(&mut self, line: &str) -> Next {
+        if line.is_empty() {
+            return Next::Go;
+        }
+        self.history.push(line.to_owned());
+        let split = tokens::split(line);
+        if split.open_quote {
+            self.console.err("A quote is not closed; it was left out.");
+        }
+        self.words(&split.words)
+    }
+
+    /// Runs a command, and notes and tells how it ended.
+    pub(crate) fn words(&mut self, words: &[String]) -> Next {
+        match self.run(words) {
+            Ok(Next::Quit) => return Next::Quit,
+            Ok(Next::Go) => self.exit_code = 0,
+            Err(failure) => self.fail(&failure),
+        }
+        Next::Go
+    }
+
+    /// Tells of a failure.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.exit_code = failure.exit_code;
+        self.console.err(&failure.text);
+        if let Some(hint) = &failure.hint {
+            self.console.err(hint);
+        }
+    }
+
+    fn run(&mut self, words: &[String]) -> Outcome<Next> {
+        let name = words.first().map_or(" ", String::as_str);
+        let Some(command) = table::find(name) else {
+            return Err(unknown(name));
+        };
+        match command.id {
+            Id::Quit => {
+                let client = self.client()?;
+                if self.is_alive() {
+                    self.runtime.block_on(async {
+                        client.reachable().await;
+                        // Whatever comes of it, the shell is left.
+                        let _ = client.close().await;
+                    });
+                }
+                return Ok(Next::Quit);
+            }
+            Id::Redo if words.len() > 1 => return self.redo(&words[1]),
+            Id::History => self.print_history(),
+            Id::PrintWatches => self.set_print_watches(words.get(1)),
+            Id::Connect => self.connect(words.get(1))?,
+            _ => {}
+        }
+        if !self.is_alive() {
+            self.console.out("Not connected");
+            return Ok(Next::Go);
+        }
+        if matches!(command.id, Id::History | Id::PrintWatches | Id::Connect | Id::Redo) {
+            return Ok(Next::Go);
+        }
+        let parsed = self.parse(command, words)?;
+        let client = self.client.clone();
+        let lazy = commands::Session { client, shell: self };
+        commands::run(lazy, command, &parsed, words)?;
+        Ok(Next::Go)
+    }
+
+    fn parse(&self, command: &Command, words: &[String]) -> Outcome<Parsed> {
+        let parsed = options::parse(words, command.options, command.exclusive)?;
+        let needs_kind =
+            command.id == Id::SetQuota && !command.exclusive.iter().any(|kind| parsed.has(kind));
+        if needs_kind {
+            return Err(Failure::new(
+                "org.apache.commons.cli.MissingOptionException: Missing required option: \
+                 [-n num soft quota, -b bytes soft quota, -N num hard quota, -B bytes hard quota]",
+            ));
+        }
+        if parsed.args.len() < command.words_min {
+            return Err(usage(command));
+        }
+        Ok(parsed)
+    }
+
+    fn print_history(&self) {
+        let last = self.history.len().saturating_sub(1);
+        for number in last.saturating_sub(10)..=last {
+            let line = self.history.get(number).map_or("null", String::as_str);
+            self.console.out(&format!("{number} - {line}"));
+        }
+    }
+
+    fn redo(&mut self, number: &str) -> Outcome<Next> {
+        let last = self.history.len().saturating_sub(1);
+        let number: i32 = parse_int(number)?;
+        let line = match usize::try_from(number) {
+            Ok(number) if number < last => self.history.get(number).cloned(),
+            _ => None,
+        };
+        let Some(line) = line else { return Err(Failure::new("Command index out of range")) };
+        let words = tokens::split(&line).words;
+        if words.first().is_some_and(|word| word == "redo") {
+            return Err(Failure::new("No redoing redos"));
+        }
+        if let Some(present) = self.history.last_mut() {
+            *present = line;
+        }
+        self.run(&words)
+    }
+
+    fn set_print_watches(&self, word: Option<&String>) {
+        match word {
+            Some(word) => self.print_watches.store(word == "on", Ordering::Relaxed),
+            None => {
+                let on = self.print_watches.load(Ordering::Relaxed);
+                self.console.out(&format!("printwatches is {}", if on { "on" } else { "off" }));
+            }
+        }
+    }
+
+    fn connect(&mut self, servers: Option<&String>) -> Outcome {
+        if let Some(servers) = servers {
+            // A connect string that cannot be read leaves everything as it is.
+            rookeeper_client::ConnectString::parse(servers)?;
+            self.servers.clone_from(servers);
+        }
+        if let Some(old) = self.client.take() {
+            self.runtime.block_on(async {
+                // A session that cannot be closed expires.
+                let _ = old.close().await;
+            });
+        }
+        let client = self.start()?;
+        self.runtime.block_on(client.reachable());
+        Ok(())
+    }
+}
+
+/// A number as Java decodes it: decimal, or hexadecimal behind `0x`.
+pub(crate) fn parse_int(text: &str) -> Outcome<i32> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => i32::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| Failure::new(format!("For input string: \"{text}\"")))
+}
+
+/// The failure of a command whose words are missing.
+pub(crate) fn usage(command: &Command) -> Failure {
+    if command.with_table {
+        return Failure::new(format!(
+            "{}\n{}",
+            command.usage_line(),
+            options::table(command.options)
+        ));
+    }
+    Failure::new(command.usage_line())
+}
+
+fn unknown(name: &str) -> Failure {
+    let failure =
+        Failure::new(format!("{}\nCommand not found: Command not found {name}", table::help()))
+            .with_exit_code(EXIT_UNKNOWN_COMMAND);
+    match nearest(name, table::COMMANDS.iter().map(|command| command.name)) {
+        Some(near) => failure.with_hint(format!("Did you mean '{near}'?")),
+        None => failure,
+    }
+}
+
+fn event_text(state: SessionState, event: &SessionEvent) -> String {
+    match event {
+        SessionEvent::State(now) => {
+            format!("WatchedEvent state:{} type:None path:null zxid: -1", now.name())
+        }
+        SessionEvent::Watch(event) => format!(
+            "WatchedEvent state:{} type:{} path:{} zxid: {}",
+            state.name(),
+            event.kind,
+            event.path,
+            event.zxid.0
+        ),
+    }
+}

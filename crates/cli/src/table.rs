@@ -1,0 +1,200 @@
+//! The commands: names, usage lines, options (`operations.md` 5.4, observed on 3.9.5). Their order
+//! is that of the help list.
+
+use crate::options::{Spec, flag, value};
+
+/// Which command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the commands")]
+pub(crate) enum Id {
+    AddWatch,
+    AddAuth,
+    Close,
+    Config,
+    Connect,
+    Create,
+    Delete,
+    DeleteAll,
+    DelQuota,
+    Get,
+    GetAcl,
+    GetAllChildrenNumber,
+    GetEphemerals,
+    History,
+    ListQuota,
+    Ls,
+    PrintWatches,
+    Quit,
+    Reconfig,
+    Redo,
+    RemoveWatches,
+    Set,
+    SetAcl,
+    SetQuota,
+    Stat,
+    Sync,
+    Version,
+    WhoAmI,
+}
+
+/// One command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) id: Id,
+    pub(crate) name: &'static str,
+    /// What follows the name in the usage line.
+    pub(crate) usage: &'static str,
+    pub(crate) options: &'static [Spec],
+    /// Options of which at most one may be given.
+    pub(crate) exclusive: &'static [&'static str],
+    /// Words needed at least, the name included.
+    pub(crate) words_min: usize,
+    /// Whether the usage is followed by a table of the options.
+    pub(crate) with_table: bool,
+}
+
+impl Command {
+    pub(crate) fn usage_line(&self) -> String {
+        format!("{} {}", self.name, self.usage)
+    }
+}
+
+const fn command(
+    id: Id,
+    name: &'static str,
+    usage: &'static str,
+    options: &'static [Spec],
+    words_min: usize,
+) -> Command {
+    Command { id, name, usage, options, exclusive: &[], words_min, with_table: false }
+}
+
+const fn exclusive(names: &'static [&'static str], command: Command) -> Command {
+    Command { exclusive: names, ..command }
+}
+
+const fn with_table(command: Command) -> Command {
+    Command { with_table: true, ..command }
+}
+
+const QUOTA_KINDS: &[&str] = &["n", "b", "N", "B"];
+const STATS: Spec = flag("s").about("Print znode stats additionally");
+
+/// Every command, in the order of the help list.
+pub(crate) const COMMANDS: &[Command] = &[
+    command(
+        Id::AddWatch,
+        "addWatch",
+        "[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is \
+         PERSISTENT_RECURSIVE",
+        &[value("m")],
+        2,
+    ),
+    command(Id::AddAuth, "addauth", "scheme auth", &[], 2),
+    command(Id::Close, "close", "", &[], 1),
+    command(Id::Config, "config", "[-c] [-w] [-s]", &[flag("c"), flag("w"), flag("s")], 1),
+    command(Id::Connect, "connect", "host:port", &[], 1),
+    command(
+        Id::Create,
+        "create",
+        "[-s] [-e] [-c] [-t ttl] path [data] [acl]",
+        &[flag("s"), flag("e"), flag("c"), value("t")],
+        2,
+    ),
+    command(Id::Delete, "delete", "[-v version] path", &[value("v")], 2),
+    command(Id::DeleteAll, "deleteall", "path [-b batch size]", &[value("b")], 2),
+    exclusive(
+        QUOTA_KINDS,
+        command(
+            Id::DelQuota,
+            "delquota",
+            "[-n|-b|-N|-B] path",
+            &[flag("n"), flag("b"), flag("N"), flag("B")],
+            2,
+        ),
+    ),
+    with_table(command(
+        Id::Get,
+        "get",
+        "[-s] [-w] [-b] [-x] path",
+        &[
+            STATS,
+            flag("w").about("Watch for changes on the znode"),
+            flag("b").about("Output data in base64 format"),
+            flag("x").about("Output data in hexdump format"),
+        ],
+        2,
+    )),
+    command(Id::GetAcl, "getAcl", "[-s] path", &[flag("s")], 2),
+    command(Id::GetAllChildrenNumber, "getAllChildrenNumber", "path", &[], 2),
+    command(Id::GetEphemerals, "getEphemerals", "path", &[], 1),
+    command(Id::History, "history", "", &[], 1),
+    command(Id::ListQuota, "listquota", "path", &[], 2),
+    command(Id::Ls, "ls", "[-s] [-w] [-R] path", &[flag("s"), flag("w"), flag("R")], 2),
+    command(Id::PrintWatches, "printwatches", "on|off", &[], 1),
+    command(Id::Quit, "quit", "", &[], 1),
+    command(
+        Id::Reconfig,
+        "reconfig",
+        "[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | \
+         [-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]",
+        &[flag("s"), value("v"), value("file"), value("members"), value("add"), value("remove")],
+        1,
+    ),
+    command(Id::Redo, "redo", "cmdno", &[], 1),
+    command(
+        Id::RemoveWatches,
+        "removewatches",
+        "path [-c|-d|-a] [-l]",
+        &[flag("c"), flag("d"), flag("a"), flag("p"), flag("r"), flag("l")],
+        2,
+    ),
+    with_table(command(
+        Id::Set,
+        "set",
+        "path data [-s] [-v version] [-b]",
+        &[
+            STATS,
+            value("v").about("Set with an expected version"),
+            flag("b").about("Supply data in base64 format"),
+        ],
+        3,
+    )),
+    command(
+        Id::SetAcl,
+        "setAcl",
+        "[-s] [-v version] [-R] path acl",
+        &[flag("s"), value("v"), flag("R")],
+        3,
+    ),
+    exclusive(
+        QUOTA_KINDS,
+        command(
+            Id::SetQuota,
+            "setquota",
+            "-n|-b|-N|-B val path",
+            &[value("n"), value("b"), value("N"), value("B")],
+            2,
+        ),
+    ),
+    command(Id::Stat, "stat", "[-w] path", &[flag("w")], 2),
+    command(Id::Sync, "sync", "path", &[], 2),
+    command(Id::Version, "version", "", &[], 1),
+    command(Id::WhoAmI, "whoami", "", &[], 1),
+];
+
+/// The command of a name; names are told apart by case, as in Apache's shell.
+pub(crate) fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// The list of all commands.
+pub(crate) fn help() -> String {
+    let mut text =
+        String::from("ZooKeeper -server host:port -client-configuration properties-file cmd args");
+    for command in COMMANDS {
+        text.push_str("\n\t");
+        text.push_str(&command.usage_line());
+    }
+    text
+}
