@@ -14,11 +14,7 @@ use rookeeper_tree::{AclId, DataTree, TreeLoader};
 
 use super::*;
 
-fn open<'a>(
-    path: Option<&'a str>,
-    flags: i32,
-    acls: Option<RequestAcls<'static>>,
-) -> Create<'a> {
+fn open<'a>(path: Option<&'a str>, flags: i32, acls: Option<RequestAcls<'static>>) -> Create<'a> {
     Create { path: path.map(Into::into), data: None, acls, flags, ttl_ms: -1 }
 }
 

@@ -3,6 +3,7 @@
 
 mod checks;
 mod equivalence;
+mod golden;
 mod multi;
 mod quotas;
 mod sessions;
