@@ -160,7 +160,7 @@ impl SnapshotThread {
             (Some(why), _) => Err(why),
             (None, None) => Ok(None),
             (None, Some(writer)) => {
-                writer.finish(digest).map(Some).map_err(|error| error.to_string())
+                writer.finish(digest).map(|meta| Some(meta.path)).map_err(|error| error.to_string())
             }
         };
         let millis = u64::try_from(current.started.elapsed().as_millis()).unwrap_or(u64::MAX);

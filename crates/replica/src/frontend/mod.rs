@@ -88,7 +88,7 @@ impl Replica {
     /// A connection is gone. Its session lives on until it expires; writes it has submitted are
     /// still executed.
     pub fn on_closed(&mut self, id: ConnId) {
-        self.watches.remove_connection(&self.tree, id);
+        self.watches.remove_connection(id);
         let Some(conn) = self.conns.remove(id) else { return };
         self.paused.retain(|&paused| paused != id);
         if let Some(slot) = conn.slot
