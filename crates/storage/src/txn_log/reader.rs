@@ -78,6 +78,8 @@ pub struct LogReader<'d> {
     last_seen: Zxid,
     /// What the first file's name says must be before it.
     base: Zxid,
+    /// The zxid in the current file's name.
+    named: Zxid,
     duplicates: u64,
     /// A torn tail or a file without records, to be explained by what follows.
     unexplained: Vec<Unexplained>,
@@ -116,6 +118,7 @@ impl<'d> LogReader<'d> {
             after,
             last_seen: Zxid::UNKNOWN,
             base: Zxid::UNKNOWN,
+            named: Zxid::UNKNOWN,
             duplicates: 0,
             unexplained: Vec::new(),
             summary: LogSummary { last: after, ..LogSummary::default() },
@@ -158,9 +161,7 @@ impl<'d> LogReader<'d> {
     pub fn finish(mut self) -> Result<LogSummary> {
         while self.next_record()?.is_some() {}
         for found in std::mem::take(&mut self.unexplained) {
-            if found.is_torn {
-                self.summary.warnings.push(found.what);
-            }
+            self.summary.warnings.push(found.what);
             self.summary.repairs.push(found.repair);
         }
         Ok(self.summary)
@@ -225,12 +226,13 @@ impl<'d> LogReader<'d> {
         if self.last_seen == Zxid::UNKNOWN {
             self.base = Zxid(named.zxid.0.saturating_sub(1));
         }
+        self.named = named.zxid;
         match LogFile::open(self.disk, &named.path, self.max_record_bytes)? {
             Opened::Log(file) => self.current = Some(file),
             Opened::Unborn { len } => self.unexplained.push(Unexplained {
                 at: len,
                 last: self.last_seen.max(self.base),
-                what: format!("{} has no header and no records", named.path.display()),
+                what: empty_sentence(&named.path, named.zxid, "has no header and no records"),
                 is_torn: false,
                 repair: Repair::Remove { path: named.path.clone() },
                 path: named.path,
@@ -261,7 +263,8 @@ impl<'d> LogReader<'d> {
                 if !is_empty {
                     return Ok(());
                 }
-                (end, format!("{} has no records", file.path.display()), false)
+                let first = self.named;
+                (end, empty_sentence(&file.path, first, "has no records"), false)
             }
             Tail::Torn { at, bytes, zxids, what } => {
                 (at, torn_sentence(&file.path, at, bytes, &zxids, &what), true)
@@ -275,6 +278,13 @@ impl<'d> LogReader<'d> {
 
 /// Further duplicates are not listed.
 const MAX_DUPLICATE_LINES: u64 = 20;
+
+fn empty_sentence(path: &Path, first: Zxid, what: &str) -> String {
+    format!(
+        "{} {what}: a crash cut off its creation, before transaction {first} was written; removed",
+        path.display()
+    )
+}
 
 fn torn_sentence(path: &Path, at: u64, bytes: u64, zxids: &[Zxid], what: &str) -> String {
     let named = match zxids {

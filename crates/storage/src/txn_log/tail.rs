@@ -62,7 +62,9 @@ pub(crate) fn judge(file: &mut LogFile, last: Zxid, reason: &EndReason) -> Resul
     let batch_start = read_batch_mark(file.bytes_up_to(at, BATCH_MARK_BYTES)?);
     let remains = look_behind(file, last)?;
     let blank_end = if batch_start.is_some() { at + BATCH_MARK_BYTES as u64 } else { at };
-    if remains.end <= blank_end {
+    // No padding is that short: it was cut.
+    let is_stump = (at + 1..at + PREFIX_BYTES as u64).contains(&file.len);
+    if remains.end <= blank_end && !is_stump {
         return Ok(Tail::Clean { batch_start });
     }
     let (expected, found) = match reason {
@@ -72,7 +74,9 @@ pub(crate) fn judge(file: &mut LogFile, last: Zxid, reason: &EndReason) -> Resul
         }
     };
     let limit = remains.first_record.or(remains.mark.map(|(mark_at, _)| mark_at));
-    let has_hole = has_lost_sector(file, at, limit.unwrap_or(file.len))?;
+    // A record begins with zeros: they may be in the lost sector.
+    let limit = file.first_nonzero(limit.unwrap_or(file.len), file.len)?.unwrap_or(file.len);
+    let has_hole = has_lost_sector(file, at, limit)?;
     let is_before_last_batch = remains.mark.is_some_and(|(_, start)| at < start);
     let is_damage = match (remains.first_record, remains.mark) {
         (Some(_), _) => !remains.is_marked || is_before_last_batch || !has_hole,
@@ -87,7 +91,8 @@ pub(crate) fn judge(file: &mut LogFile, last: Zxid, reason: &EndReason) -> Resul
         return Err(Error::corrupt(&file.path, at, expected, found));
     }
     let what = format!("expected {expected}, found {found}");
-    Ok(Tail::Torn { at, bytes: remains.end - at, zxids: remains.zxids, what })
+    let bytes = if is_stump { file.len - at } else { remains.end - at };
+    Ok(Tail::Torn { at, bytes, zxids: remains.zxids, what })
 }
 
 fn look_behind(file: &mut LogFile, last: Zxid) -> Result<Remains> {
