@@ -12,6 +12,8 @@
 pub mod apache;
 pub mod describe;
 pub mod diff;
+pub mod disk;
+pub mod dump;
 pub mod ensemble;
 pub mod error;
 pub mod fourletter;

@@ -7,7 +7,9 @@
 //! | `ROOKEEPER_DIFF_SEEDS` | `0..64` | which seeds: `7`, or `0..2000` |
 //! | `ROOKEEPER_DIFF_OPS` | `500` | requests in a script |
 //! | `ROOKEEPER_DIFF_STOP` | `5` | give up a profile after so many differing scripts |
-//! | `ROOKEEPER_DIFF_LIST` | | `1` prints the shrunk script with the left server's answers |
+//!
+//! A differing script is written to the temporary folder whole, and printed shrunk, both with the left
+//! server's answers.
 //!
 //! Apache against Apache must be silent: that shows that what is normalised is enough.
 
@@ -134,6 +136,9 @@ fn run_profile(
             let script = generate::script(seed, parameters.ops, &root(seed));
             if let Some(difference) = first_difference(&script, &left, &right, names) {
                 println!("seed {seed} ({profile:?}) DIFFERS: {difference}");
+                let file = std::env::temp_dir().join(format!("differential-{seed}.txt"));
+                std::fs::write(&file, listing(&script, &left)).expect("writing the listing");
+                println!("  the whole script with the answers of {}: {}", names[0], file.display());
                 differing.push(seed);
                 if differing.len() >= parameters.stop {
                     break;
@@ -170,9 +175,7 @@ fn explain(seed: u64, parameters: &Parameters, addrs: [std::net::SocketAddr; 2],
                     let difference = first_difference(&script, &left, &right, names);
                     let gone = "no difference any more: it depends on what came before".to_owned();
                     println!("{}", difference.unwrap_or(gone));
-                    if std::env::var_os("ROOKEEPER_DIFF_LIST").is_some() {
-                        println!("{}", listing(&script, &left));
-                    }
+                    println!("{}", listing(&script, &left));
                 }
                 Err(error) => println!("playing it failed: {error}"),
             }

@@ -212,7 +212,10 @@ impl Runner {
         }
         connection.send_bytes(&bytes)?;
         let closing = ops.iter().any(|op| matches!(op, Op::CloseSession));
-        let (messages, open) = self.replies(session, &mut connection, &ops);
+        let (mut messages, open) = self.replies(session, &mut connection, &ops);
+        if closing {
+            sort_simultaneous(&mut messages);
+        }
         let closed = messages.iter().any(|message| {
             matches!(message, Message::Reply(_, op::CLOSE_SESSION, payload) if error_of(payload) == 0)
         });
@@ -313,11 +316,7 @@ impl Runner {
                 }
             };
             if unordered {
-                // The order in which a closing session's ephemerals go is not specified.
-                messages.sort_by_key(|message| match message {
-                    Message::Event(payload) => (0, payload.clone()),
-                    _ => (1, Vec::new()),
-                });
+                sort_simultaneous(&mut messages);
             }
             if open {
                 self.clients[session].connection = Some(connection);
@@ -335,6 +334,20 @@ impl Runner {
             close(self.addr, &session)?;
         }
         Ok(())
+    }
+}
+
+/// Sorts events of one zxid that follow each other: a closing session's ephemerals go in any order.
+fn sort_simultaneous(messages: &mut [Message]) {
+    let zxid = |message: &Message| match message {
+        Message::Event(payload) => Some(zxid_of(payload)),
+        _ => None,
+    };
+    for run in messages.chunk_by_mut(|a, b| zxid(a).is_some() && zxid(a) == zxid(b)) {
+        run.sort_by(|a, b| match (a, b) {
+            (Message::Event(a), Message::Event(b)) => a.cmp(b),
+            _ => std::cmp::Ordering::Equal,
+        });
     }
 }
 
