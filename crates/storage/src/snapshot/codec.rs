@@ -117,7 +117,7 @@ impl Write for FileOut {
 pub(crate) enum Encoder {
     Plain(FileOut),
     Gzip(GzEncoder<FileOut>),
-    Snappy(XerialWriter<FileOut>),
+    Snappy(Box<XerialWriter<FileOut>>),
 }
 
 impl Encoder {
@@ -126,7 +126,7 @@ impl Encoder {
         Ok(match compression {
             Compression::None => Self::Plain(out),
             Compression::Gzip => Self::Gzip(GzEncoder::new(out, flate2::Compression::default())),
-            Compression::Snappy => Self::Snappy(XerialWriter::new(out)?),
+            Compression::Snappy => Self::Snappy(Box::new(XerialWriter::new(out)?)),
         })
     }
 
@@ -212,13 +212,17 @@ impl Read for FileIn {
 }
 
 /// The uncompressed bytes of a snapshot file.
-pub(crate) fn decoder(file: Box<dyn DiskFile>, compression: Compression) -> Box<dyn Read> {
-    let input = BufReader::with_capacity(OUT_BYTES, FileIn { file, at: 0 });
-    match compression {
+pub(crate) fn decoder(
+    file: Box<dyn DiskFile>,
+    compression: Compression,
+) -> io::Result<Box<dyn Read>> {
+    let capacity = usize::try_from(file.len()?).unwrap_or(OUT_BYTES).clamp(64, OUT_BYTES);
+    let input = BufReader::with_capacity(capacity, FileIn { file, at: 0 });
+    Ok(match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
         Compression::Snappy => Box::new(XerialReader::new(input)),
-    }
+    })
 }
 
 /// Reads the xerial container.

@@ -65,6 +65,7 @@ pub fn read_snapshot(
     let mut head = [0; 8];
     let got = file.read_full_at(0, &mut head).map_err(Error::io("read", path))?;
     let input = decoder(file, Compression::of_head(&head[..got]));
+    let input = input.map_err(Error::io("measure", path))?;
     let mut stream = Stream {
         path,
         input,
@@ -97,24 +98,19 @@ impl Stream<'_> {
 
     /// Reads more behind what is buffered, up to `n` bytes in all.
     fn fill(&mut self, n: usize) -> Result<()> {
-        let mut len = self.buffer.len();
-        if n <= len {
+        let len = self.buffer.len();
+        if n <= len || self.is_end {
             return Ok(());
         }
-        self.buffer.resize(n, 0);
-        while len < n && !self.is_end {
-            match self.input.read(&mut self.buffer[len..]) {
-                Ok(0) => self.is_end = true,
-                Ok(got) => len += got,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.buffer.truncate(len);
-                    return Err(self.input_error(len as u64, e));
-                }
+        // Grows with what is there: a small snapshot costs little.
+        let wanted = (n - len) as u64;
+        match (&mut self.input).take(wanted).read_to_end(&mut self.buffer) {
+            Ok(got) => {
+                self.is_end = (got as u64) < wanted;
+                Ok(())
             }
+            Err(e) => Err(self.input_error(self.buffer.len() as u64, e)),
         }
-        self.buffer.truncate(len);
-        Ok(())
     }
 
     /// A container's complaint about its bytes is damage; anything else is the disk's.

@@ -121,7 +121,9 @@ fn look_for_marks(file: &mut LogFile, remains: &mut Remains) -> Result<()> {
     remains.end = at;
     while let Some(next) = file.first_nonzero(at, file.len)? {
         let fill_end = next + FILL_MARK_BYTES;
-        if fill_end % FILL_ALIGN == 0 && *file.bytes_up_to(next, FILL_MARK.len())? == FILL_MARK {
+        if fill_end.is_multiple_of(FILL_ALIGN)
+            && *file.bytes_up_to(next, FILL_MARK.len())? == FILL_MARK
+        {
             remains.is_marked = true;
             at = fill_end;
             continue;

@@ -1,6 +1,7 @@
 //! What the tests share: a sink that remembers, records of known content, small disks.
 #![allow(dead_code, unreachable_pub, reason = "not every test uses all of it")]
 #![allow(missing_docs, reason = "names say it")]
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
