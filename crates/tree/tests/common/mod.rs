@@ -2,6 +2,7 @@
 //! watches once more, written for obviousness.
 
 #![allow(dead_code, reason = "every test file uses another part")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests, though not a test itself")]
 
 pub(crate) mod naive;
 pub(crate) mod steps;
