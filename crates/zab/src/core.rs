@@ -90,9 +90,9 @@ pub enum Bug {
     /// A learner acknowledges NEWLEADER before the synchronised txns are durable (ZOOKEEPER-3911).
     NewLeaderAckBeforeDurable,
     /// A server votes with what it appended instead of what is durable (ZOOKEEPER-4882).
-    LeaderIgnoresHistory,
-    /// The leader lets a learner in that is ahead of it.
-    AcceptLearnerAhead,
+    VoteBeyondDurable,
+    /// Votes do not tell the history, and the leader lets learners in that are ahead of it.
+    AnyoneMayLead,
 }
 
 #[cfg(feature = "planted-bugs")]

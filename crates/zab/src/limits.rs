@@ -21,7 +21,7 @@ pub const ELECTION_ADDRESS_BYTES: usize = 2048;
 pub const ELECTION_STRANGERS: usize = 64;
 /// Peers outside the configuration that get an answer on the election port (joiners, observers).
 pub const ELECTION_GUESTS: usize = 256;
-/// How long an inbound election connection may stay silent before its initial message.
+/// How long an election connection may take for its initial message, or for any other once begun.
 pub const ELECTION_INTRODUCTION: Duration = Duration::from_secs(10);
 /// Pause before an election connection that failed is dialled again.
 pub const ELECTION_REDIAL: Duration = Duration::from_millis(100);

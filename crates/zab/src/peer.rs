@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rookeeper_proto::quorum::{ForwardedBody, Notification, ServerState};
 use rookeeper_proto::{Id, SessionId, Sid, Zxid};
 
-use crate::core::{Core, Settings};
+use crate::core::{Core, Settings, planted};
 use crate::effects::{Conn, Effect, Effects};
 use crate::election::messenger::{Directory, Messenger};
 use crate::election::{Election, Step as ElectionStep, Surroundings, Vote};
@@ -262,6 +262,7 @@ impl Peer {
     /// A dial asked for by `ConnectElection` succeeded.
     pub fn on_election_connected(&mut self, now: Instant, sid: Sid, conn: Conn, fx: &mut Effects) {
         self.messenger.on_connected(now, sid, conn, fx);
+        self.greet(now, fx);
     }
 
     /// A dial asked for by `ConnectElection` failed.
@@ -278,6 +279,7 @@ impl Peer {
     pub fn on_election_bytes(&mut self, now: Instant, conn: Conn, bytes: &[u8], fx: &mut Effects) {
         let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
         let arrived = self.messenger.on_bytes(now, conn, bytes, dir, fx);
+        self.greet(now, fx);
         for (from, frame) in arrived {
             match Notification::read(&frame) {
                 Ok(n) => self.on_notification(now, from, n, fx),
@@ -288,8 +290,9 @@ impl Peer {
     }
 
     /// Everything handed out for an election connection has left.
-    pub fn on_election_drained(&mut self, _now: Instant, conn: Conn, fx: &mut Effects) {
+    pub fn on_election_drained(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
         self.messenger.on_drained(conn, fx);
+        self.greet(now, fx);
     }
 
     /// An election connection is gone.
@@ -327,6 +330,14 @@ impl Peer {
             _ if n.state == ServerState::Looking => {
                 let vote = self.vote;
                 self.tell(now, from, vote, fx);
+                let is_later = vote.round < n.round;
+                if let Role::Leading(leader) = &mut self.role
+                    && is_later
+                    && let Err(leave) = leader.on_deserted(from)
+                {
+                    self.early.insert(from, n);
+                    self.finish(now, Err(leave), fx);
+                }
             }
             _ => {}
         }
@@ -359,6 +370,17 @@ impl Peer {
         };
         let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
         self.messenger.send(now, to, n.to_frame().into(), dir, fx);
+    }
+
+    /// Tells the present vote on new connections.
+    fn greet(&mut self, now: Instant, fx: &mut Effects) {
+        if matches!(self.role, Role::Settling(_)) {
+            return;
+        }
+        for sid in self.messenger.take_ungreeted() {
+            let vote = self.vote();
+            self.tell(now, sid, vote, fx);
+        }
     }
 
     fn broadcast(&mut self, now: Instant, fx: &mut Effects) {
@@ -408,6 +430,7 @@ impl Peer {
     fn decide(&mut self, now: Instant, vote: Vote, fx: &mut Effects) {
         self.round = vote.round;
         self.messenger.set_eager(false);
+        self.messenger.expire_pending();
         self.vote = Vote { version: 2, ..vote };
         fx.note(format!("elected server {} in round {}", vote.leader, vote.round));
         self.take_role(now, vote.leader, fx);
@@ -427,7 +450,13 @@ impl Peer {
         self.answered.clear();
         self.messenger.set_eager(true);
         let sid = self.core.sid();
-        let (zxid, epoch) = (self.core.store.durable(), i64::from(self.core.store.current_epoch()));
+        let zxid = match planted!(self.core, VoteBeyondDurable) {
+            true => self.core.store.appended(),
+            false => self.core.store.durable(),
+        };
+        let epoch = i64::from(self.core.store.current_epoch());
+        let (zxid, epoch) =
+            if planted!(self.core, AnyoneMayLead) { (Zxid::ZERO, 0) } else { (zxid, epoch) };
         let nobody = Sid(i64::MIN);
         let (leader, zxid, epoch) = if self.core.joint().is_voter(sid) {
             (sid, zxid, epoch)
@@ -501,9 +530,7 @@ impl Peer {
     /// A quorum connection is gone.
     pub fn on_quorum_closed(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
         let outcome = match &mut self.role {
-            Role::Learning(learner) if learner.owns(conn) => {
-                Err(Leave::new(format!("leader {} closed the connection", learner.leader())))
-            }
+            Role::Learning(learner) if learner.owns(conn) => learner.on_closed(now),
             Role::Leading(leader) if leader.owns(conn) => {
                 leader.on_closed(conn, fx);
                 Ok(())
@@ -768,7 +795,7 @@ impl Peer {
             self.on_config_changed(now, fx);
         }
         let Role::Settling(leave) = &mut self.role else { return };
-        if !self.core.store.is_settled() {
+        if !self.core.store.is_settled() && !planted!(self.core, VoteBeyondDurable) {
             return;
         }
         if std::mem::take(&mut leave.is_in_doubt) {

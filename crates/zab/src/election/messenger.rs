@@ -2,12 +2,13 @@
 //! 1.2).
 //!
 //! Guarantees: at most one dial per server is under way; at most one message per server waits (the
-//! newest wins); a new connection starts with the last message, so that a vote lost with the old one
-//! is told again; every partial frame is bounded. Duplicates and stale votes are possible and
-//! harmless.
+//! newest wins); whoever gets a new connection is told the present vote, because one sent on the old
+//! connection may be lost; every partial frame is bounded. Duplicates are possible and harmless.
 //!
 //! Differs from Java: a silent or slow connection blocks nobody; while LOOKING a failed dial is
-//! repeated by itself with a growing pause instead of only with the next vote.
+//! repeated by itself with a growing pause instead of only with the next vote; a new connection
+//! starts with the present vote, where Java repeats the last message, however old: that one may name
+//! more than is still durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,7 +47,10 @@ struct Link {
     pending: Option<Bytes>,
     /// Whether the connection still writes the one before.
     is_busy: bool,
-    last_sent: Option<Bytes>,
+    /// Whether it is to be told the present vote when the connection takes it.
+    is_owed: bool,
+    /// Whether anything was ever to be told to it: while LOOKING it is dialled until it answers.
+    is_wanted: bool,
     redial_at: Option<Instant>,
     pause: Duration,
     /// Where it says that it can be reached.
@@ -59,7 +63,15 @@ struct Stream {
     /// `None` until the initial message.
     sid: Option<Sid>,
     buffer: Vec<u8>,
+    /// When it was accepted, or when the message that is not complete yet began.
     since: Instant,
+}
+
+impl Stream {
+    /// Whether the other side has begun something that it must end.
+    fn is_waiting(&self) -> bool {
+        self.sid.is_none() || !self.buffer.is_empty()
+    }
 }
 
 /// All election connections of one server.
@@ -73,6 +85,8 @@ pub struct Messenger {
     next_anonymous: i64,
     /// Whether failed dials are repeated.
     is_eager: bool,
+    /// Servers with a new connection that have not been told the present vote on it.
+    ungreeted: BTreeSet<Sid>,
 }
 
 /// A frame that arrived.
@@ -89,6 +103,7 @@ impl Messenger {
             streams: BTreeMap::new(),
             next_anonymous: -1,
             is_eager: false,
+            ungreeted: BTreeSet::new(),
         }
     }
 
@@ -99,6 +114,20 @@ impl Messenger {
             for link in self.links.values_mut() {
                 link.redial_at = None;
             }
+        }
+    }
+
+    /// Servers with a new connection, to be told the present vote: what was sent on the old one may be
+    /// lost.
+    pub fn take_ungreeted(&mut self) -> BTreeSet<Sid> {
+        std::mem::take(&mut self.ungreeted)
+    }
+
+    /// The vote changed for good: what has not left yet is replaced by the present vote when it could
+    /// leave.
+    pub fn expire_pending(&mut self) {
+        for link in self.links.values_mut() {
+            link.is_owed |= link.pending.take().is_some();
         }
     }
 
@@ -122,6 +151,9 @@ impl Messenger {
         }
         let link = self.links.entry(to).or_default();
         link.pending = Some(frame);
+        link.is_owed = false;
+        link.is_wanted = true;
+        self.ungreeted.remove(&to);
         if link.conn.is_some() {
             link.pump(fx);
         } else {
@@ -186,9 +218,8 @@ impl Messenger {
         link.is_busy = false;
         link.redial_at = None;
         link.pause = Duration::ZERO;
-        if link.pending.is_none() {
-            link.pending = link.last_sent.take();
-        }
+        link.pending = None;
+        self.ungreeted.insert(sid);
         let stream = Stream { sid: Some(sid), buffer: Vec::new(), since: now };
         self.streams.entry(conn).or_insert(stream).sid = Some(sid);
     }
@@ -234,6 +265,9 @@ impl Messenger {
             at += 4 + len;
         };
         stream.buffer.drain(..at);
+        if 0 < at || stream.buffer.len() == bytes.len() {
+            stream.since = now;
+        }
         if !is_sound {
             fx.warn(format!("server {sid} sent a bad frame length on the election port"));
             self.drop_conn(conn, fx);
@@ -280,13 +314,11 @@ impl Messenger {
             self.streams.remove(&conn);
             fx.push(Effect::CloseElection { conn });
             if let Some(old) = link.conn.take() {
+                link.is_busy = false;
                 self.streams.remove(&old);
                 fx.push(Effect::CloseElection { conn: old });
             }
             link.redial_at = None;
-            if link.pending.is_none() {
-                link.pending = link.last_sent.take();
-            }
             self.dial(now, sid, dir, fx);
             return false;
         }
@@ -302,6 +334,9 @@ impl Messenger {
         let Some(sid) = self.streams.get(&conn).and_then(|s| s.sid) else { return };
         if let Some(link) = self.links.get_mut(&sid).filter(|link| link.conn == Some(conn)) {
             link.is_busy = false;
+            if std::mem::take(&mut link.is_owed) {
+                self.ungreeted.insert(sid);
+            }
             link.pump(fx);
         }
     }
@@ -315,9 +350,6 @@ impl Messenger {
         {
             link.conn = None;
             link.is_busy = false;
-            if is_eager && link.pending.is_none() {
-                link.pending = link.last_sent.take();
-            }
             link.postpone(now, is_eager);
         }
     }
@@ -349,11 +381,12 @@ impl Messenger {
     /// When [`Self::on_time`] is wanted.
     pub fn next_deadline(&self) -> Option<Instant> {
         let redials = self.links.values().filter_map(|link| link.redial_at);
-        let strangers = self.streams.values().filter(|s| s.sid.is_none());
-        redials.chain(strangers.map(|s| s.since + limits::ELECTION_INTRODUCTION)).min()
+        let waiting = self.streams.values().filter(|s| s.is_waiting());
+        redials.chain(waiting.map(|s| s.since + limits::ELECTION_INTRODUCTION)).min()
     }
 
-    /// Time passed: repeat dials, close connections that never said who they are.
+    /// Time passed: repeat dials, close connections that do not say who they are or do not end a
+    /// message.
     pub fn on_time(&mut self, now: Instant, dir: Directory<'_>, fx: &mut Effects) {
         let due =
             |(sid, link): (&Sid, &Link)| link.redial_at.is_some_and(|at| at <= now).then_some(*sid);
@@ -366,7 +399,7 @@ impl Messenger {
         }
         let silent = |(conn, s): (&Conn, &Stream)| {
             let is_late = s.since + limits::ELECTION_INTRODUCTION <= now;
-            (s.sid.is_none() && is_late).then_some(*conn)
+            (s.is_waiting() && is_late).then_some(*conn)
         };
         let conns: Vec<Conn> = self.streams.iter().filter_map(silent).collect();
         for conn in conns {
@@ -379,7 +412,6 @@ impl Link {
     fn pump(&mut self, fx: &mut Effects) {
         let Some(conn) = self.conn.filter(|_| !self.is_busy) else { return };
         let Some(bytes) = self.pending.take() else { return };
-        self.last_sent = Some(bytes.clone());
         self.is_busy = true;
         fx.push(Effect::SendElection { conn, bytes });
     }
@@ -387,6 +419,6 @@ impl Link {
     /// Schedules the next dial.
     fn postpone(&mut self, now: Instant, is_eager: bool) {
         self.pause = (self.pause * 2).clamp(limits::ELECTION_REDIAL, limits::ELECTION_REDIAL * 32);
-        self.redial_at = (is_eager && self.pending.is_some()).then(|| now + self.pause);
+        self.redial_at = (is_eager && self.is_wanted).then(|| now + self.pause);
     }
 }

@@ -53,6 +53,7 @@ impl Leader {
         let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
         learner.sid = info.sid;
         learner.is_observer = is_observer;
+        self.deserters.remove(&info.sid);
         learner.stage = Stage::AwaitEpoch;
         learner.deadline = None;
         if self.phase == Phase::Discovering {
@@ -126,7 +127,7 @@ impl Leader {
         let last = packet.zxid;
         let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
         let is_ahead = current != -1 && (i64::from(current), last) > self.summary;
-        if is_ahead && !planted!(core, AcceptLearnerAhead) {
+        if is_ahead && !planted!(core, AnyoneMayLead) {
             return Err(format!(
                 "it is ahead of this leader: epoch {current}, zxid {last} against {:?}",
                 self.summary

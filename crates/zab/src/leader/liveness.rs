@@ -50,6 +50,22 @@ impl Leader {
         Ok(())
     }
 
+    /// A voter looks for a leader in a later round than the one that elected this server. Before the
+    /// epoch is accepted it will not come back by itself; without a possible quorum, waiting for
+    /// `initLimit` helps nobody. (Java has this as an option, off by default: "disloyal voters".)
+    pub(crate) fn on_deserted(&mut self, by: Sid) -> Step {
+        if Phase::WritingEpoch <= self.phase {
+            return Ok(());
+        }
+        self.deserters.insert(by);
+        let mut left = self.joint.voters();
+        left.retain(|sid| !self.deserters.contains(sid));
+        if self.joint.is_quorum(&left) {
+            return Ok(());
+        }
+        Err(Leave::new("too many voters look for another leader"))
+    }
+
     fn drop_unacknowledging(&mut self, now: Instant, core: &Core, fx: &mut Effects) {
         let limit = core.settings.sync_time();
         let late =

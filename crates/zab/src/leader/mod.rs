@@ -87,6 +87,8 @@ pub(crate) struct Leader {
     joint: Arc<Joint>,
     learners: BTreeMap<Conn, LearnerHandle>,
     connected: BTreeSet<Sid>,
+    /// Voters that began a later election before this leader had its quorum.
+    deserters: BTreeSet<Sid>,
     epoch_acks: BTreeSet<Sid>,
     leader_acks: BTreeSet<Sid>,
     /// Last proposed zxid; (epoch, 0) before the first.
@@ -112,6 +114,7 @@ impl Leader {
             joint: Arc::new(core.joint()),
             learners: BTreeMap::new(),
             connected: BTreeSet::from([core.sid()]),
+            deserters: BTreeSet::new(),
             epoch_acks: BTreeSet::new(),
             leader_acks: BTreeSet::new(),
             proposed: Zxid::ZERO,

@@ -37,6 +37,19 @@ impl Learner {
         Ok(())
     }
 
+    /// The connection is gone. Before LEADERINFO that is another failed try: the leader may not know
+    /// yet that it was elected.
+    pub(crate) fn on_closed(&mut self, now: Instant) -> Step {
+        if self.phase != Phase::AwaitLeaderInfo {
+            return Err(Leave::new(format!("leader {} closed the connection", self.leader)));
+        }
+        self.phase = Phase::Connecting;
+        self.conn = None;
+        self.unsent = 0;
+        self.buffer.clear();
+        self.on_connect_failed(now)
+    }
+
     pub(crate) fn on_connected(
         &mut self,
         now: Instant,

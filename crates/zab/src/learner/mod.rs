@@ -80,6 +80,8 @@ pub(crate) struct Learner {
     /// When the present phase has lasted too long without a word from the leader.
     deadline: Instant,
     buffer: Vec<u8>,
+    /// When the packet that is not complete yet began.
+    packet_since: Instant,
     unsent: usize,
     phase: Phase,
     epoch: u32,
@@ -108,6 +110,7 @@ impl Learner {
             retry_at: None,
             deadline: now + core.settings.init_time(),
             buffer: Vec::new(),
+            packet_since: now,
             unsent: 0,
             phase: Phase::Connecting,
             epoch: 0,
@@ -169,7 +172,12 @@ impl Learner {
             Phase::Serving => core.settings.sync_time(),
             _ => core.settings.init_time().max(core.settings.sync_time()),
         };
-        self.deadline = now + patience;
+        // Bytes that never make a packet are no sign of life.
+        let is_packet_begun = !self.buffer.is_empty() && self.expects_packets();
+        if !is_packet_begun {
+            self.packet_since = now;
+        }
+        self.deadline = (now + patience).min(self.packet_since + core.settings.init_time() * 2);
         if matches!(self.phase, Phase::ReceivingSnapshot(_)) {
             fx.push(Effect::SnapshotBytes { bytes: Bytes::copy_from_slice(bytes) });
             return Ok(());
@@ -204,6 +212,7 @@ impl Learner {
                 Err(error) => break Err(Leave::new(format!("the leader sent garbage: {error}"))),
             };
             at += used;
+            self.packet_since = now;
             let Some(kind) = packet.packet_type() else { continue };
             let data = packet.data.map(Bytes::copy_from_slice);
             let packet = Packet { kind, zxid: packet.zxid, data };

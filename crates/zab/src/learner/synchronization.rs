@@ -317,7 +317,8 @@ impl Learner {
         if self.phase == Phase::AcceptingLeader
             && (core.store.is_log_settled() || planted!(core, NewLeaderAckBeforeDurable))
         {
-            if core.store.current_epoch() < self.epoch {
+            let is_early = planted!(core, NewLeaderAckBeforeDurable);
+            if core.store.current_epoch() < self.epoch && !is_early {
                 core.store.write_current(self.epoch, fx);
                 return Ok(());
             }

@@ -284,7 +284,7 @@ impl World {
     fn dial(&mut self, i: usize, sid: Sid, is_election: bool) {
         let to = self.index(sid);
         let is_blocked = self.net.is_blocked(i, to) || self.net.is_blocked(to, i);
-        let is_ok = !is_blocked && self.nodes[to].peer.is_some();
+        let is_ok = !is_blocked && self.nodes.get(to).is_some_and(|node| node.peer.is_some());
         let delay = if is_blocked { 500 * MS } else { self.rng.range(200, 3000) };
         let life = self.nodes[i].life;
         self.after_us(delay, Event::Dialed { node: i, life, sid, is_election, is_ok });

@@ -96,7 +96,6 @@ pub struct Node {
 /// How often things happened.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Stats {
-    pub elections: u64,
     pub established: u64,
     pub diffs: u64,
     pub truncs: u64,
@@ -110,7 +109,6 @@ pub struct Stats {
     pub stalls: u64,
     pub quarantines: u64,
     pub forwarded: u64,
-    pub epoch_changes: u64,
 }
 
 pub struct World {
@@ -365,7 +363,6 @@ impl World {
 
 impl Stats {
     pub fn add(&mut self, other: &Self) {
-        self.elections += other.elections;
         self.established += other.established;
         self.diffs += other.diffs;
         self.truncs += other.truncs;
@@ -379,6 +376,5 @@ impl Stats {
         self.stalls += other.stalls;
         self.quarantines += other.quarantines;
         self.forwarded += other.forwarded;
-        self.epoch_changes += other.epoch_changes;
     }
 }

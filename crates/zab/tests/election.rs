@@ -1,0 +1,114 @@
+//! The elections that tutorials tell of, and others whose outcome is known.
+
+mod support;
+
+use support::{Event, MS, Plan, World};
+
+/// Starts servers (by number) one after the other, each when the ones before have had time to talk.
+fn started_in_order(of: usize, order: &[usize]) -> World {
+    let mut world = World::new(Plan::new(1, of, 0));
+    for (i, sid) in order.iter().enumerate() {
+        world.at(i as u64 * 2000 * MS, Event::Restart { node: sid - 1 });
+    }
+    world.run_until(order.len() as u64 * 2000 * MS + 2000 * MS).expect("no violation");
+    world
+}
+
+/// The leader's number and those of all that serve under it, itself included.
+fn leader(world: &World) -> Option<(i64, Vec<usize>)> {
+    let serving = world.serving();
+    assert!(serving.len() <= 1, "{serving:?}");
+    serving
+        .into_iter()
+        .next()
+        .map(|((leader, _), list)| (leader, list.into_iter().map(|i| i + 1).collect()))
+}
+
+#[test]
+fn five_empty_servers_started_in_order_follow_the_third() {
+    let world = started_in_order(5, &[1, 2, 3, 4, 5]);
+    assert_eq!(leader(&world), Some((3, vec![1, 2, 3, 4, 5])));
+}
+
+#[test]
+fn three_empty_servers_started_in_order_follow_the_second() {
+    let world = started_in_order(3, &[1, 2, 3]);
+    assert_eq!(leader(&world), Some((2, vec![1, 2, 3])));
+}
+
+#[test]
+fn two_of_five_stay_looking() {
+    let world = started_in_order(5, &[1, 2]);
+    assert_eq!(leader(&world), None);
+    for node in &world.nodes[..2] {
+        let peer = node.peer.as_ref().expect("started");
+        assert_eq!(peer.state(), rookeeper_proto::quorum::ServerState::Looking);
+        assert_eq!(peer.vote().leader.0, 2, "the larger of the two is preferred");
+    }
+}
+
+#[test]
+fn without_its_leader_an_ensemble_elects_again_and_takes_it_back() {
+    let mut world = started_in_order(3, &[1, 2, 3]);
+    world.crash(1);
+    world.run_until(world.now + 1000 * MS).expect("no violation");
+    assert_eq!(leader(&world), Some((3, vec![1, 3])));
+    world.start(1);
+    world.run_until(world.now + 2000 * MS).expect("no violation");
+    assert_eq!(leader(&world), Some((3, vec![1, 2, 3])));
+}
+
+#[test]
+fn the_longer_history_leads_whatever_its_number() {
+    let mut world = started_in_order(3, &[1, 2]);
+    world.at(world.now, Event::Workload);
+    world.run_until(world.now + 1000 * MS).expect("no violation");
+    world.is_working = false;
+    world.run_until(world.now + 500 * MS).expect("no violation");
+    world.crash(1);
+    world.start(2);
+    world.run_until(world.now + 2000 * MS).expect("no violation");
+    assert_eq!(leader(&world), Some((1, vec![1, 3])));
+    assert!(!world.facts.truth.is_empty());
+}
+
+#[test]
+fn an_observer_follows_without_a_vote() {
+    let mut world = World::new(Plan::new(2, 3, 1));
+    world.at(0, Event::Restart { node: 3 });
+    world.at(0, Event::Restart { node: 0 });
+    world.run_until(2000 * MS).expect("no violation");
+    assert_eq!(leader(&world), None, "an observer does not make a quorum");
+    world.start(1);
+    world.run_until(5000 * MS).expect("no violation");
+    assert_eq!(leader(&world), Some((2, vec![1, 2, 4])));
+    let observer = world.nodes[3].peer.as_ref().expect("started");
+    assert_eq!(observer.state(), rookeeper_proto::quorum::ServerState::Observing);
+}
+
+#[test]
+fn groups_need_a_majority_of_groups() {
+    let mut plan = Plan::new(3, 5, 0);
+    plan.extra = "group.1=1:2:3\ngroup.2=4\ngroup.3=5\n".to_owned();
+    let mut world = World::new(plan);
+    for node in [0, 1, 2] {
+        world.at(0, Event::Restart { node });
+    }
+    world.run_until(3000 * MS).expect("no violation");
+    assert_eq!(leader(&world), None, "three of five, but one group of three");
+    world.start(3);
+    world.run_until(6000 * MS).expect("no violation");
+    assert_eq!(leader(&world).map(|(_, list)| list), Some(vec![1, 2, 3, 4]));
+}
+
+#[test]
+fn a_leader_killed_is_replaced_in_a_fraction_of_apaches_time() {
+    // Apache waits 200 ms after its quorum of votes; here nobody else can be heard, so nobody waits.
+    let mut world = started_in_order(3, &[1, 2, 3]);
+    for conn in world.net.of(1) {
+        world.close(conn);
+    }
+    world.crash(1);
+    world.run_until(world.now + 120 * MS).expect("no violation");
+    assert_eq!(leader(&world), Some((3, vec![1, 3])));
+}

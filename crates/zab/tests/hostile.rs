@@ -1,0 +1,109 @@
+//! Garbage on both ports, in every phase: refused without harm, never a panic.
+
+mod support;
+
+use rookeeper_proto::quorum::{
+    InitialMessage, LearnerInfo, Notification, PacketType, QuorumPacket, ServerState,
+};
+use rookeeper_proto::{Sid, Zxid};
+use support::net::Parcel;
+use support::rng::Rng;
+use support::{Event, MS, Plan, World};
+
+/// A connection from outside to a server, which sends `bytes`.
+fn poke(world: &mut World, to: usize, is_election: bool, bytes: Vec<u8>) {
+    let outside = world.nodes.len() - 1;
+    let (_, theirs) = world.net.open(outside, to, is_election);
+    world.input(to, |p, now, fx| match is_election {
+        true => p.on_election_accepted(now, theirs, fx),
+        false => p.on_learner_accepted(now, theirs, fx),
+    });
+    world.transmit(theirs, Parcel::Bytes(bytes));
+}
+
+fn garbage(rng: &mut Rng) -> Vec<u8> {
+    let zxid = Zxid(rng.next() as i64 >> rng.below(64));
+    let kind = rng.pick(PacketType::ALL).copied().unwrap_or(PacketType::Ack);
+    let info =
+        LearnerInfo { sid: Sid(rng.below(6) as i64), protocol_version: 0x10000, config_version: 0 };
+    let mut out = match rng.below(5) {
+        0 => (0..rng.below(200)).map(|_| rng.next() as u8).collect(),
+        1 => QuorumPacket::bare(kind, zxid).to_bytes(),
+        2 => {
+            let data: Vec<u8> = (0..rng.below(60)).map(|_| rng.next() as u8).collect();
+            QuorumPacket::with_data(kind, zxid, &data).to_bytes()
+        }
+        3 => QuorumPacket::with_data(
+            PacketType::FollowerInfo,
+            Zxid(rng.next() as i64 >> rng.below(64)),
+            &info.to_bytes(),
+        )
+        .to_bytes(),
+        _ => {
+            let sid = Sid(rng.range(4, 9) as i64);
+            let hello = InitialMessage { sid, addresses: vec![("x".to_owned(), 1)] };
+            let n = Notification {
+                state: ServerState::from_i32(rng.below(4) as i32).expect("four states"),
+                leader: Sid(rng.below(9) as i64),
+                zxid,
+                round: rng.next() as i64 >> rng.below(64),
+                epoch: rng.next() as i64 >> rng.below(64),
+                version: 2,
+                config: Some("server.1=\\u12".to_owned()),
+            };
+            [hello.to_bytes(false), n.to_frame()].concat()
+        }
+    };
+    if rng.one_in(3) && !out.is_empty() {
+        let at = rng.below(out.len() as u64) as usize;
+        out[at] ^= 1 << rng.below(8);
+    }
+    out
+}
+
+#[test]
+fn strangers_do_no_harm() {
+    for seed in 0..30 {
+        let mut world = World::new(Plan::new(seed, 3, 1));
+        (0..3).for_each(|node| world.at(0, Event::Restart { node }));
+        world.at(0, Event::Workload);
+        let mut rng = Rng::new(seed);
+        for step in 1..400 {
+            let bytes = garbage(&mut rng);
+            let (to, is_election) = (rng.below(3) as usize, rng.one_in(2));
+            poke(&mut world, to, is_election, bytes);
+            world.run_until(step * 10 * MS).expect("no violation");
+        }
+        world.run_until(10_000 * MS).expect("no violation");
+        let serving = world.serving();
+        let before = world.facts.truth.len();
+        assert!(serving.len() == 1, "seed {seed}: {serving:?}");
+        world.run_until(12_000 * MS).expect("no violation");
+        assert!(before < world.facts.truth.len(), "seed {seed}: nothing is committed any more");
+    }
+}
+
+/// Bytes of an established leader with one bit changed: the learner may leave, never break.
+#[test]
+fn a_leader_that_sends_garbage_is_left() {
+    for seed in 0..60 {
+        let mut world = World::new(Plan::new(seed, 3, 0));
+        (0..3).for_each(|node| world.at(0, Event::Restart { node }));
+        world.at(0, Event::Workload);
+        let mut rng = Rng::new(seed);
+        for step in 1..100 {
+            let to = rng.below(3) as usize;
+            let conns: Vec<_> = world.net.of(to);
+            if let Some(conn) = rng.pick(&conns).copied() {
+                let mut bytes = garbage(&mut rng);
+                // Whole truths told by a liar are not what this test is about.
+                bytes.truncate(rng.range(1, 12) as usize);
+                world.transmit(conn, Parcel::Bytes(bytes));
+            }
+            world.run_until(step * 40 * MS).expect("no violation");
+        }
+        world.run_until(40_000 * MS).expect("no violation");
+        let serving = world.serving();
+        assert!(serving.values().any(|list| list.len() == 3), "seed {seed}: {serving:?}");
+    }
+}
