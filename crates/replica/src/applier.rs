@@ -7,8 +7,8 @@
 
 use rookeeper_proto::client::reply::EventType;
 use rookeeper_proto::client::request::MULTI_END;
-use rookeeper_proto::txn::{Record, Txn};
-use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Zxid, acl};
+use rookeeper_proto::txn::{Record, Txn, TxnHeader};
+use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Xid, Zxid, acl};
 use rookeeper_tree::{Applied, Change, ChangeKind, ChangeSink, OpResult, WatchTable};
 
 use std::cell::RefCell;
@@ -55,19 +55,46 @@ impl Replica {
             self.stats.digest_mismatches += 1;
             self.notices.push(Notice::DigestMismatch { zxid: record.header.zxid });
         }
+        let origin = match in_flight.origin {
+            None if self.role.is_learner() => self.waiting_for(&record.header),
+            origin => origin,
+        };
         match &record.txn {
             Txn::CreateSession { timeout_ms } => {
-                self.session_created(now, record.header.session, *timeout_ms, in_flight, outbox);
+                self.session_created(now, record.header.session, *timeout_ms, origin, outbox);
             }
             Txn::CloseSession(_) => {
-                self.session_closed(now, record.header.session, in_flight, outbox);
+                self.session_closed(now, record.header, origin, outbox);
             }
             _ => {
-                if let Some(origin) = in_flight.origin {
+                if let Some(origin) = origin {
                     self.answer_write(now, origin, in_flight.zxid, &record.txn, &applied, outbox);
                     self.answer_held(now, origin.conn, outbox);
                 }
             }
+        }
+    }
+
+    /// Learner: who here waits for this txn. Commits of one session come in the order of its
+    /// requests, so it can only be the head of its queue (`quorum-protocol.md` 3.8, L17).
+    fn waiting_for(&self, header: &TxnHeader) -> Option<Origin> {
+        let conn = self.sessions.session(header.session)?.conn?;
+        let waiting = self.conns.at(conn)?;
+        let origin = |op, received_us| Origin {
+            conn,
+            session: header.session,
+            xid: Xid(header.cxid),
+            op,
+            received_us,
+        };
+        if waiting.stage == Stage::Connecting {
+            return Some(origin(OpCode::CreateSession, 0));
+        }
+        match waiting.pending.front()? {
+            &Pending::Write { xid, op, zxid: None, received_us } if xid.0 == header.cxid => {
+                Some(origin(op, received_us))
+            }
+            _ => None,
         }
     }
 
@@ -76,11 +103,11 @@ impl Replica {
         now: Now,
         session: SessionId,
         timeout_ms: i32,
-        in_flight: &InFlight,
+        origin: Option<Origin>,
         outbox: &mut impl Outbox,
     ) {
         self.sessions.track(now.mono_ms(), session, timeout_ms);
-        let Some(origin) = in_flight.origin else { return };
+        let Some(origin) = origin else { return };
         if self.conns.at(origin.conn).is_some_and(|conn| conn.stage == Stage::Connecting) {
             self.establish(origin.conn, outbox);
             outbox.resume(origin.conn);
@@ -90,15 +117,16 @@ impl Replica {
     fn session_closed(
         &mut self,
         now: Now,
-        session: SessionId,
-        in_flight: &InFlight,
+        header: TxnHeader,
+        origin: Option<Origin>,
         outbox: &mut impl Outbox,
     ) {
-        let conn = self.sessions.remove(session).and_then(|session| session.conn);
-        if let Some(origin) = in_flight.origin
+        let conn = self.sessions.remove(header.session).and_then(|session| session.conn);
+        if let Some(origin) = origin
+            && origin.op == OpCode::CloseSession
             && let Some(out) = outbox.buffer(origin.conn)
         {
-            let bytes = replies::header_only(out, origin.xid, in_flight.zxid, ErrorCode::Ok);
+            let bytes = replies::header_only(out, origin.xid, header.zxid, ErrorCode::Ok);
             let latency_ms = now.mono_us.saturating_sub(origin.received_us) / 1000;
             self.stats.on_reply(OpCode::CloseSession, latency_ms, bytes);
             self.close_conn_after_flush(origin.conn, outbox);
@@ -119,7 +147,8 @@ impl Replica {
     ) {
         let Some(conn) = self.conns.at_mut(origin.conn) else { return };
         match conn.pending.pop_front() {
-            Some(Pending::Write { zxid: Some(expected), .. }) if expected == zxid => {}
+            Some(Pending::Write { zxid: expected, .. })
+                if expected.is_none_or(|expected| expected == zxid) => {}
             other => unreachable!("reply of {zxid} meets {other:?} at the head of its session"),
         }
         if is_session_moved(txn) {
@@ -138,7 +167,7 @@ impl Replica {
     }
 
     /// Answers what a session held behind the write just answered.
-    fn answer_held(&mut self, now: Now, id: ConnId, outbox: &mut impl Outbox) {
+    pub(crate) fn answer_held(&mut self, now: Now, id: ConnId, outbox: &mut impl Outbox) {
         loop {
             let Some(conn) = self.conns.at_mut(id) else { return };
             if !matches!(conn.pending.front(), Some(Pending::Held { .. })) {

@@ -39,6 +39,13 @@ pub enum Pending {
         /// When it arrived.
         received_us: u64,
     },
+    /// Learner: a sync on its way to the leader and back.
+    Sync {
+        /// The whole frame.
+        frame: Box<[u8]>,
+        /// When it arrived.
+        received_us: u64,
+    },
     /// A request that waits behind a write of its session.
     Held {
         /// The whole frame.

@@ -1,7 +1,8 @@
 //! Writes between preparation and application, and what the log stage is handed.
 //!
-//! A standalone server orders by itself: a txn is committed once its record is durable. The queue
-//! here holds every prepared txn in zxid order until it is applied.
+//! A standalone server orders by itself: a txn is committed once its record is durable. The leader of
+//! an ensemble proposes what it prepares, and the log's work comes back from `zab`; a learner only
+//! appends what it is sent. The queue here holds every such txn in zxid order until it is applied.
 
 use std::collections::VecDeque;
 
@@ -22,6 +23,50 @@ pub enum LogCommand {
     },
     /// Begin a new file with the next record.
     Roll,
+    /// Write an epoch file, durably.
+    WriteEpoch {
+        /// Which.
+        file: EpochFile,
+        /// Its new content.
+        epoch: u32,
+    },
+    /// Cut everything behind `to`, durably; then, if `reload`, open the directory again.
+    Truncate {
+        /// The last zxid to keep.
+        to: Zxid,
+        /// Whether the tree holds more than that.
+        reload: bool,
+    },
+    /// Make a received state the durable one.
+    Install(Box<Installation>),
+    /// Take all logs and snapshots out of sight: they may end with something that was never
+    /// committed, or miss something that was.
+    SetAside {
+        /// For the operator.
+        reason: String,
+    },
+}
+
+/// One of the two epoch files (`quorum-protocol.md` 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochFile {
+    /// `acceptedEpoch`.
+    Accepted,
+    /// `currentEpoch`.
+    Current,
+}
+
+/// A state received from a leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The last txn in it.
+    pub zxid: Zxid,
+    /// The tree's digest there.
+    pub digest: i64,
+    /// Its serialised body.
+    pub body: Vec<u8>,
+    /// New content of `currentEpoch`.
+    pub current_epoch: u32,
 }
 
 /// A prepared txn that is not applied yet.
@@ -55,6 +100,8 @@ pub struct Origin {
 pub struct Ordering {
     in_flight: VecDeque<InFlight>,
     log: Vec<LogCommand>,
+    /// Prepared by a leader, to be proposed.
+    proposals: Vec<(Zxid, Bytes)>,
     /// Records are cut from this buffer, so that a txn costs no allocation of its own.
     encode: BytesMut,
     scratch: Vec<u8>,
@@ -71,8 +118,15 @@ impl Ordering {
         scratch
     }
 
-    /// Queues a prepared txn for log and application.
-    pub fn push(&mut self, zxid: Zxid, encoded: Vec<u8>, origin: Option<Origin>) -> Bytes {
+    /// Queues a prepared txn for application, and for the log or (on a leader) for proposal, which
+    /// brings it to the log as well.
+    pub fn push(
+        &mut self,
+        zxid: Zxid,
+        encoded: Vec<u8>,
+        origin: Option<Origin>,
+        is_proposal: bool,
+    ) {
         debug_assert!(self.in_flight.back().is_none_or(|last| last.zxid < zxid));
         if self.encode.capacity() < encoded.len() {
             self.encode.reserve(encoded.len().max(ENCODE_CHUNK_BYTES));
@@ -81,8 +135,40 @@ impl Ordering {
         let record = self.encode.split().freeze();
         self.scratch = encoded;
         self.in_flight.push_back(InFlight { zxid, record: record.clone(), origin });
-        self.log.push(LogCommand::Append { zxid, record: record.clone() });
-        record
+        if is_proposal {
+            self.proposals.push((zxid, record));
+        } else {
+            self.log.push(LogCommand::Append { zxid, record });
+        }
+    }
+
+    /// Queues a record for the log; a learner's also for application (a leader's is queued already).
+    pub fn append(&mut self, zxid: Zxid, record: Bytes) {
+        if self.in_flight.back().is_none_or(|last| last.zxid < zxid) {
+            self.in_flight.push_back(InFlight { zxid, record: record.clone(), origin: None });
+        }
+        self.log.push(LogCommand::Append { zxid, record });
+    }
+
+    /// Adds other work for the log stage, behind what it was given before.
+    pub fn push_log(&mut self, command: LogCommand) {
+        self.log.push(command);
+    }
+
+    /// Moves what is to be proposed to `proposals`, which must be empty.
+    pub fn take_proposals(&mut self, proposals: &mut Vec<(Zxid, Bytes)>) {
+        std::mem::swap(&mut self.proposals, proposals);
+    }
+
+    /// Nobody here waits for any of these any more.
+    pub fn forget_origins(&mut self) {
+        self.in_flight.iter_mut().for_each(|txn| txn.origin = None);
+        self.proposals.clear();
+    }
+
+    /// Drops what is behind `zxid`: it was never committed.
+    pub fn drop_beyond(&mut self, zxid: Zxid) {
+        self.in_flight.retain(|txn| txn.zxid <= zxid);
     }
 
     /// Makes the log begin a new file with the next record.

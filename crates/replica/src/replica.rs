@@ -43,6 +43,11 @@ pub struct Replica {
     pub(crate) catch_up_events: Vec<u8>,
     pub(crate) fired: Vec<ConnId>,
     pub(crate) log_state: LogState,
+    pub(crate) role: Role,
+    /// Learner: what is to be sent to the leader.
+    pub(crate) forwards: Vec<Forward>,
+    /// Learner: syncs on their way, in order; answers carry no name.
+    pub(crate) syncs: VecDeque<ConnId>,
     pub(crate) next_container_check_ms: u64,
     started_ms: u64,
 }
@@ -56,6 +61,64 @@ pub enum LogState {
     Full,
 }
 
+/// What a replica does with writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Orders them alone.
+    Standalone,
+    /// Has no leader: serves nobody.
+    Looking,
+    /// Prepares and proposes them.
+    Leading,
+    /// Sends them to the leader and applies what comes back.
+    Following,
+    /// The same, without a vote.
+    Observing,
+}
+
+impl Role {
+    /// Whether writes are sent to a leader.
+    pub fn is_learner(self) -> bool {
+        matches!(self, Self::Following | Self::Observing)
+    }
+
+    /// As `srvr` and `mntr` name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Looking => "looking",
+            Self::Leading => "leader",
+            Self::Following => "follower",
+            Self::Observing => "observer",
+        }
+    }
+}
+
+/// Learner: something for the leader.
+#[derive(Debug)]
+pub enum Forward {
+    /// A client's write, or its sync.
+    Request {
+        /// The session.
+        session: SessionId,
+        /// The request's xid.
+        cxid: i32,
+        /// The request's operation.
+        op: OpCode,
+        /// The request's body, which was decoded here: a Java leader does not survive others.
+        body: Vec<u8>,
+        /// The client's identities.
+        ids: Identities,
+    },
+    /// Does this session live?
+    Revalidate {
+        /// The session.
+        session: SessionId,
+        /// The time-out its client negotiated.
+        timeout_ms: i32,
+    },
+}
+
 /// What a replica is made of besides its configuration.
 #[derive(Debug)]
 pub struct Parts {
@@ -65,6 +128,8 @@ pub struct Parts {
     pub auth: AuthRegistry,
     /// Settings of preparation.
     pub prep: PrepConfig,
+    /// How it begins: alone, or in an ensemble and so without a leader.
+    pub role: Role,
     /// Draws the distance to the next snapshot.
     pub seed: u64,
 }
@@ -96,6 +161,9 @@ impl Replica {
             catch_up_events: Vec::new(),
             fired: Vec::new(),
             log_state: LogState::Open,
+            role: parts.role,
+            forwards: Vec::new(),
+            syncs: VecDeque::new(),
             started_ms: now.mono_ms(),
             config,
         }
@@ -132,7 +200,7 @@ impl Replica {
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
-            session_state: self.session_state(session),
+            session_state: self.session_state(session, None),
             cxid: origin.map_or(0, |origin| origin.xid.0),
             time_ms: now.wall_ms,
             request,
@@ -144,14 +212,21 @@ impl Replica {
         if self.snapshotter.on_append(scratch.len()) {
             self.ordering.roll();
         }
-        self.ordering.push(zxid, scratch, origin);
+        self.ordering.push(zxid, scratch, origin, self.role == Role::Leading);
         zxid
     }
 
-    fn session_state(&self, session: SessionId) -> SessionState {
+    /// What is known of the session of a write that came from `from`: a learner's connection, or
+    /// `None` for this server itself.
+    pub(crate) fn session_state(&self, session: SessionId, from: Option<u64>) -> SessionState {
         match self.sessions.session(session) {
-            Some(session) if !session.is_closing => SessionState::Live,
-            _ => SessionState::Expired,
+            Some(session) if session.is_closing => SessionState::Expired,
+            Some(session) if session.owner == from => SessionState::Live,
+            Some(session) if session.owner.is_none() && session.conn.is_none() => {
+                SessionState::Live
+            }
+            Some(_) => SessionState::Moved,
+            None => SessionState::Expired,
         }
     }
 
@@ -159,7 +234,8 @@ impl Replica {
     /// connections that never opened a session.
     pub fn tick(&mut self, now: Now, outbox: &mut impl Outbox) {
         self.close_sessionless(now, outbox);
-        if !self.accepts_writes() {
+        // A learner's sessions are expired by its leader.
+        if !self.accepts_writes() || self.role.is_learner() {
             return;
         }
         for session in self.sessions.expire(now.mono_ms()) {
@@ -217,7 +293,7 @@ impl Replica {
     pub fn next_deadline_ms(&self) -> u64 {
         let sessions = self.sessions.next_deadline_ms().unwrap_or(u64::MAX);
         let sessionless = self.sessionless.front().map_or(u64::MAX, |&(at, _)| at);
-        let writes = if self.accepts_writes() {
+        let writes = if self.accepts_writes() && !self.role.is_learner() {
             sessions.min(self.next_container_check_ms)
         } else {
             u64::MAX
@@ -227,7 +303,12 @@ impl Replica {
 
     /// Whether a write may be prepared now.
     pub fn accepts_writes(&self) -> bool {
-        self.log_state == LogState::Open
+        self.log_state == LogState::Open && self.role != Role::Looking
+    }
+
+    /// What it does with writes.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// The log's disk is full. What is prepared but not logged is dropped, and the connections that

@@ -30,6 +30,10 @@ pub struct Session {
     pub is_closing: bool,
     /// The connection that speaks for it now.
     pub conn: Option<ConnId>,
+    /// Leader: the learner's connection that speaks for it; a request from elsewhere has moved.
+    pub owner: Option<u64>,
+    /// Learner: heard of since the leader was told last.
+    pub is_touched: bool,
 }
 
 /// All sessions of this server.
@@ -87,7 +91,7 @@ impl SessionTracker {
             self.touch_with(now_ms, slot, timeout_ms);
             return slot;
         }
-        let session = Session { id, timeout_ms, expire_at_ms, is_closing: false, conn: None };
+        let session = Session { id, timeout_ms, expire_at_ms, is_closing: false, conn: None, owner: None, is_touched: false };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(session);
@@ -137,6 +141,7 @@ impl SessionTracker {
         match self.at_mut(slot) {
             Some(session) if !session.is_closing => {
                 session.timeout_ms = timeout_ms;
+                session.is_touched = true;
                 // Never earlier than filed: the bucket it is in must not be missed, and an earlier
                 // deadline would only be noticed there anyway.
                 session.expire_at_ms = session.expire_at_ms.max(expire_at_ms);
@@ -219,6 +224,32 @@ impl SessionTracker {
                 session.expire_at_ms = expire_at_ms;
                 self.buckets.entry(expire_at_ms).or_default().push(id);
             }
+        }
+    }
+
+    /// Sessions heard of since the last call, with their time-outs.
+    pub fn take_touched(&mut self) -> Vec<(SessionId, i32)> {
+        let touched = self.slots.iter_mut().flatten().filter(|session| session.is_touched);
+        touched
+            .map(|session| {
+                session.is_touched = false;
+                (session.id, session.timeout_ms)
+            })
+            .collect()
+    }
+
+    /// Forgets every session.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+        self.by_id.clear();
+        self.buckets.clear();
+    }
+
+    /// A learner's connection is gone: what it spoke for may speak through another.
+    pub fn disown(&mut self, owner: u64) {
+        for session in self.slots.iter_mut().flatten().filter(|s| s.owner == Some(owner)) {
+            session.owner = None;
         }
     }
 

@@ -103,6 +103,13 @@ impl Snapshotter {
         true
     }
 
+    /// The tree whose snapshot was under way is gone. Its file is given up by the shell.
+    pub(crate) fn on_tree_replaced(&mut self) {
+        if matches!(self.state, State::Wanted | State::Serialising(_)) {
+            self.state = State::Idle;
+        }
+    }
+
     /// What was counted was never logged.
     pub(crate) fn on_log_dropped(&mut self) {
         self.records = 0;

@@ -25,6 +25,9 @@ impl Replica {
             return self.drop_conn(id, "its ConnectRequest cannot be decoded", outbox);
         };
         self.stats.connection_requests += 1;
+        if self.role == crate::replica::Role::Looking {
+            return self.drop_conn(id, "this server has no leader now", outbox);
+        }
         if self.tree.last_zxid() < request.last_zxid_seen {
             return self.drop_conn(id, "it has seen a newer zxid than this server's", outbox);
         }
@@ -65,7 +68,12 @@ impl Replica {
             op: OpCode::CreateSession,
             received_us: now.mono_us,
         };
-        self.order(now, &Request::CreateSession { timeout_ms }, session, Some(origin));
+        if self.role.is_learner() {
+            let body = timeout_ms.to_be_bytes().to_vec();
+            self.forward(session, 0, OpCode::CreateSession, body, id);
+        } else {
+            self.order(now, &Request::CreateSession { timeout_ms }, session, Some(origin));
+        }
         Flow::Stop
     }
 
@@ -87,6 +95,9 @@ impl Replica {
             self.close_conn(old, outbox);
         }
         let is_genuine = request.password == Some(&password(session)[..]);
+        if is_genuine && self.role.is_learner() {
+            return self.revalidate(now, id, session, timeout_ms, outbox);
+        }
         let slot = self.sessions.find(session).filter(|&slot| {
             is_genuine && self.sessions.touch_with(now.mono_ms(), slot, timeout_ms)
         });
@@ -105,7 +116,49 @@ impl Replica {
         }
         if let Some(session) = self.sessions.at_mut(slot) {
             session.conn = Some(id);
+            session.owner = None;
         }
+    }
+
+    /// Learner: only the leader knows which sessions live. Nothing is read until it has answered.
+    fn revalidate(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        timeout_ms: i32,
+        outbox: &mut impl Outbox,
+    ) -> Flow {
+        // The session may be so young that its creation is not applied here yet.
+        let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
+        self.bind(id, session, slot);
+        self.forwards.push(crate::replica::Forward::Revalidate { session, timeout_ms });
+        outbox.pause(id);
+        Flow::Stop
+    }
+
+    /// Learner: the leader's answer to [`Replica::revalidate`].
+    pub(crate) fn on_revalidated(
+        &mut self,
+        session: SessionId,
+        is_valid: bool,
+        outbox: &mut impl Outbox,
+    ) {
+        let Some(id) = self.sessions.session(session).and_then(|session| session.conn) else {
+            return;
+        };
+        if self.conns.at(id).is_none_or(|conn| conn.stage != Stage::Connecting) {
+            return;
+        }
+        if is_valid {
+            self.establish(id, outbox);
+            outbox.resume(id);
+            return;
+        }
+        if !self.tree.sessions().contains_key(&session) {
+            self.sessions.remove(session);
+        }
+        self.answer_invalid_session(id, outbox);
     }
 
     /// Sends the ConnectResponse of a valid session; requests are read from now on.

@@ -17,8 +17,9 @@ mod handshake;
 
 use std::net::SocketAddr;
 
-use rookeeper_proto::client::{Request, RequestHeader};
-use rookeeper_proto::{ErrorCode, OpCode, Reader, Xid, Zxid};
+use rookeeper_proto::client::request::PathWatch;
+use rookeeper_proto::client::{MultiOp, Request, RequestHeader};
+use rookeeper_proto::{ErrorCode, OpCode, Reader, SessionId, Xid, Zxid};
 
 use crate::auth::{AuthOutcome, Identities};
 use crate::clock::Now;
@@ -26,7 +27,7 @@ use crate::conns::{Pending, Stage};
 use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
 use crate::reads::ReadContext;
-use crate::replica::Replica;
+use crate::replica::{Forward, Replica};
 use crate::replies;
 use crate::stats;
 
@@ -147,6 +148,10 @@ impl Replica {
         if op.is_write() && self.submit_write(now, id, header.xid, op, frame, outbox) {
             return self.flow(id, outbox);
         }
+        if op == OpCode::Sync && self.role.is_learner() {
+            self.submit_sync(now, id, header.xid, frame);
+            return self.flow(id, outbox);
+        }
         let Some(conn) = self.conns.at_mut(id) else { return Flow::Stop };
         if conn.stage != Stage::Established {
             return Flow::Stop;
@@ -162,8 +167,9 @@ impl Replica {
         self.flow(id, outbox)
     }
 
-    /// Prepares and orders a write. False when its body cannot be decoded: then it is answered in
-    /// its turn like a read, with -5 and without a txn (`client-protocol.md` section 13).
+    /// Prepares and orders a write. False when it is to be answered in its turn like a read, with -5
+    /// and without a txn: Java fails on it before it has a zxid (see [`decode_write`]). A learner
+    /// answers all that cannot be decoded: a Java leader is not to see it.
     fn submit_write(
         &mut self,
         now: Now,
@@ -173,29 +179,67 @@ impl Replica {
         frame: &[u8],
         outbox: &mut impl Outbox,
     ) -> bool {
-        let mut reader = Reader::new(&frame[RequestHeader::ENCODED_BYTES..]);
-        let Ok(request) = Request::read(op, &mut reader) else { return false };
+        let body = &frame[RequestHeader::ENCODED_BYTES..];
+        let Some(request) = decode_write(op, body, self.role.is_learner()) else { return false };
         if !self.accepts_writes() {
             self.drop_conn(id, "no writes are accepted now", outbox);
             return true;
         }
         let Some(conn) = self.conns.at_mut(id) else { return true };
         let session = conn.session;
-        let origin = Origin { conn: id, session, xid, op, received_us: now.mono_us };
-        let zxid = self.order(now, &request, session, Some(origin));
+        let zxid = if self.role.is_learner() {
+            let body = frame[RequestHeader::ENCODED_BYTES..].to_vec();
+            self.forward(session, xid.0, op, body, id);
+            None
+        } else {
+            let origin = Origin { conn: id, session, xid, op, received_us: now.mono_us };
+            Some(self.order(now, &request, session, Some(origin)))
+        };
         let Some(conn) = self.conns.at_mut(id) else { return true };
-        conn.pending.push_back(Pending::Write {
-            xid,
-            op,
-            zxid: Some(zxid),
-            received_us: now.mono_us,
-        });
+        conn.pending.push_back(Pending::Write { xid, op, zxid, received_us: now.mono_us });
         if op == OpCode::CloseSession {
             // Nothing behind it is executed or answered (2.7).
             conn.stage = Stage::Closing;
             self.sessions.set_closing(session);
         }
         true
+    }
+
+    /// Learner: queues something for the leader.
+    pub(crate) fn forward(
+        &mut self,
+        session: SessionId,
+        cxid: i32,
+        op: OpCode,
+        body: Vec<u8>,
+        id: ConnId,
+    ) {
+        let ids = self.conns.at(id).map(|conn| conn.ids.clone()).unwrap_or_default();
+        self.forwards.push(Forward::Request { session, cxid, op, body, ids });
+    }
+
+    /// Learner: a sync goes to the leader and comes back behind every commit it must see.
+    fn submit_sync(&mut self, now: Now, id: ConnId, xid: Xid, frame: &[u8]) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        let session = conn.session;
+        conn.pending.push_back(Pending::Sync { frame: frame.into(), received_us: now.mono_us });
+        self.syncs.push_back(id);
+        let body = frame[RequestHeader::ENCODED_BYTES..].to_vec();
+        self.forward(session, xid.0, OpCode::Sync, body, id);
+    }
+
+    /// Learner: the oldest sync is answered.
+    pub(crate) fn on_synced(&mut self, now: Now, outbox: &mut impl Outbox) {
+        let Some(id) = self.syncs.pop_front() else { return };
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        // Everything before it in its session was sent before it, so it was committed before it.
+        if !matches!(conn.pending.front(), Some(Pending::Sync { .. })) {
+            return;
+        }
+        let Some(Pending::Sync { frame, received_us }) = conn.pending.pop_front() else { return };
+        let ids = conn.ids.clone();
+        self.answer(now, id, &frame, &ids, received_us, outbox);
+        self.answer_held(now, id, outbox);
     }
 
     /// Pauses a connection that runs too far ahead (see [`crate::limits`]).
@@ -378,5 +422,26 @@ impl Replica {
     pub(crate) fn close_conn_after_flush(&mut self, id: ConnId, outbox: &mut impl Outbox) {
         outbox.close_after_flush(id);
         self.on_closed(id);
+    }
+}
+
+/// The write in a frame; `None` where Java fails without consuming a zxid, observed on 3.9.5: a body
+/// that ends early or has an impossible length, and a multi with a null ACL. A multi it cannot decode
+/// does consume one: it is prepared as one that holds a read, which is refused the same way.
+fn decode_write(op: OpCode, body: &[u8], is_learner: bool) -> Option<Request<'_>> {
+    match Request::read(op, &mut Reader::new(body)) {
+        Ok(Request::Multi(ops)) if ops.iter().any(has_null_acl) => None,
+        Ok(request) => Some(request),
+        Err(_) if op == OpCode::Multi && !is_learner => {
+            Some(Request::Multi(vec![MultiOp::GetData(PathWatch { path: None, watch: false })]))
+        }
+        Err(_) => None,
+    }
+}
+
+fn has_null_acl(op: &MultiOp<'_>) -> bool {
+    match op {
+        MultiOp::Create(c) | MultiOp::Create2(c) | MultiOp::CreateContainer(c) => c.acls.is_none(),
+        _ => false,
     }
 }

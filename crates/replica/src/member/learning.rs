@@ -1,0 +1,114 @@
+//! What a learner does beyond a standalone server: it sends writes to the leader and tells it which
+//! sessions it heard of.
+
+use bytes::Bytes;
+use rookeeper_proto::quorum::ForwardedBody;
+use rookeeper_proto::{SessionId, Zxid};
+
+use super::{Member, at};
+use crate::clock::Now;
+use crate::outbox::Outbox;
+use crate::replica::{Forward, Replica, Role};
+
+/// How often the peer is given the sessions heard of. It passes them on with the next PING, which
+/// comes every half tick, so this is well below what a session's time-out is counted in.
+const TOUCH_INTERVAL_MS: u64 = 100;
+
+impl Member {
+    pub(super) fn forward_all(&mut self) {
+        for forward in std::mem::take(&mut self.replica.forwards) {
+            // Not in step: StopServing closes the connections that wait for these.
+            let _ = match forward {
+                Forward::Request { session, cxid, op, body, ids } => {
+                    let op = op.as_i32();
+                    let request = ForwardedBody { session, cxid, op, body: &body };
+                    self.peer.forward_request(&request, ids.as_slice(), &mut self.fx)
+                }
+                Forward::Revalidate { session, timeout_ms } => {
+                    self.peer.revalidate(session, timeout_ms, &mut self.fx)
+                }
+            };
+        }
+    }
+
+    pub(super) fn tell_touches(&mut self, now: Now) {
+        if !self.replica.role().is_learner() || now.mono_ms() < self.next_touches_ms {
+            return;
+        }
+        self.next_touches_ms = now.mono_ms() + TOUCH_INTERVAL_MS;
+        for (session, timeout_ms) in self.replica.sessions.take_touched() {
+            self.peer.touch(session, timeout_ms);
+        }
+    }
+
+    /// A leader's proposals of this turn.
+    pub(super) fn propose_all(&mut self, now: Now, outbox: &mut impl Outbox) {
+        let mut proposals = std::mem::take(&mut self.proposals);
+        self.replica.ordering.take_proposals(&mut proposals);
+        for (zxid, bytes) in proposals.drain(..) {
+            let record = rookeeper_zab::TxnRecord { zxid, bytes };
+            if let Err(error) = self.peer.propose(at(now), record, &mut self.fx) {
+                // Its zxid is given out, so the next proposal would leave a hole.
+                self.peer.step_down(at(now), &error.to_string(), &mut self.fx);
+                self.carry_all(now, outbox);
+                break;
+            }
+        }
+        proposals.clear();
+        self.proposals = proposals;
+    }
+}
+
+impl Replica {
+    /// A record for the log, and on a learner for later application.
+    pub(crate) fn append(&mut self, zxid: Zxid, record: Bytes) {
+        if self.role != Role::Leading && self.snapshotter.on_append(record.len()) {
+            self.ordering.roll();
+        }
+        self.ordering.append(zxid, record);
+    }
+
+    /// Serves clients from now on.
+    pub(crate) fn start_serving(&mut self, now: Now, role: Role, epoch: u32) {
+        self.role = role;
+        if role == Role::Leading {
+            // The state that `srvr` and snapshots name; (epoch, 0) is never a txn.
+            self.tree.set_last_zxid(Zxid::new(epoch, 0));
+        }
+        self.prep.restart(self.tree.last_zxid(), self.tree.digest());
+        self.sessions.clear();
+        let sessions: Vec<(SessionId, i32)> =
+            self.tree.sessions().iter().map(|(&id, &timeout_ms)| (id, timeout_ms)).collect();
+        for (id, timeout_ms) in sessions {
+            self.sessions.track(now.mono_ms(), id, timeout_ms);
+        }
+        if role == Role::Leading {
+            self.close_orphaned_sessions(now);
+        }
+    }
+
+    /// Serves nobody until there is a leader again. Clients are let go, as Apache does: they come
+    /// back, here or elsewhere, with their sessions.
+    pub(crate) fn stop_serving(&mut self, outbox: &mut impl Outbox) {
+        self.role = Role::Looking;
+        self.ordering.forget_origins();
+        self.forwards.clear();
+        self.syncs.clear();
+        self.paused.clear();
+        let all: Vec<_> = self.conns.iter().map(|conn| conn.id).collect();
+        for id in all {
+            self.close_conn(id, outbox);
+        }
+    }
+
+    /// Another state took the place of this one.
+    pub(crate) fn replace_tree(&mut self, tree: rookeeper_tree::DataTree) {
+        self.snapshotter.on_tree_replaced();
+        self.tree = tree;
+    }
+
+    /// The text of `/zookeeper/config`.
+    pub(crate) fn set_config(&mut self, now: Now, text: &str, version: i64) {
+        self.tree.set_config(text.as_bytes(), -1, Zxid(version), now.wall_ms);
+    }
+}

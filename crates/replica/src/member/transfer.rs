@@ -1,0 +1,213 @@
+//! Whole states on the quorum wire: a leader's snapshot for a learner, and the receiving of one.
+
+use bytes::Bytes;
+use rookeeper_proto::txn::Record;
+use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
+use rookeeper_storage::{BodyParser, SinkError, SnapshotSink};
+use rookeeper_tree::{AclId, DataTree, Slice, SnapshotId, TreeLoader, TreeOptions};
+use rookeeper_zab::{Conn, TxnRecord};
+
+use super::{IoEffect, Member, at};
+use crate::clock::Now;
+use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_NODES_PER_SLICE};
+use crate::ordering::{Installation, LogCommand};
+use crate::outbox::Outbox;
+
+/// A snapshot being received.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    zxid: Zxid,
+    parser: BodyParser,
+    /// Bytes that are no whole item yet.
+    rest: Vec<u8>,
+    sink: Loading,
+    /// Complete.
+    tree: Option<Box<DataTree>>,
+}
+
+/// A snapshot being sent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    id: SnapshotId,
+    is_streaming: bool,
+    /// The connection has taken what it was given.
+    pub(super) is_drained: bool,
+}
+
+#[derive(Debug)]
+struct Loading {
+    options: TreeOptions,
+    loader: TreeLoader,
+}
+
+impl SnapshotSink for Loading {
+    fn reset(&mut self) {
+        self.loader = TreeLoader::new(self.options);
+    }
+
+    fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
+        self.loader.on_session(id, timeout_ms);
+        Ok(())
+    }
+
+    fn acl(&mut self, id: i64, acl: AclList) -> Result<(), SinkError> {
+        self.loader.on_acl(AclId(id), acl);
+        Ok(())
+    }
+
+    fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        acl_id: i64,
+        stat: &StatPersisted,
+    ) -> Result<(), SinkError> {
+        self.loader
+            .on_node(path, data, AclId(acl_id), *stat)
+            .map_err(|error| SinkError(error.to_string()))
+    }
+}
+
+impl Member {
+    pub(super) fn receive_snapshot(&mut self, zxid: Zxid) {
+        self.incoming = Some(Incoming {
+            zxid,
+            parser: BodyParser::new(self.max_item_bytes),
+            rest: Vec::new(),
+            sink: Loading { options: self.options, loader: TreeLoader::new(self.options) },
+            tree: None,
+        });
+    }
+
+    pub(super) fn on_snapshot_bytes(&mut self, now: Now, bytes: &Bytes) {
+        let Some(incoming) = &mut self.incoming else { return };
+        incoming.rest.extend_from_slice(bytes);
+        let fed = match incoming.parser.feed(&incoming.rest, &mut incoming.sink) {
+            Ok(fed) => fed,
+            Err(error) => {
+                self.incoming = None;
+                let reason = error.to_string();
+                return self.peer.on_snapshot_refused(at(now), &reason, &mut self.fx);
+            }
+        };
+        incoming.rest.drain(..fed);
+        if !incoming.parser.is_done() {
+            return;
+        }
+        let fresh = TreeLoader::new(self.options);
+        let loader = std::mem::replace(&mut incoming.sink.loader, fresh);
+        let rest = std::mem::take(&mut incoming.rest);
+        match loader.finish(incoming.zxid) {
+            Ok(tree) => {
+                incoming.tree = Some(Box::new(tree));
+                self.peer.on_snapshot_received(at(now), &rest, &mut self.fx);
+            }
+            Err(error) => {
+                self.incoming = None;
+                let reason = error.to_string();
+                self.peer.on_snapshot_refused(at(now), &reason, &mut self.fx);
+            }
+        }
+    }
+
+    /// The received state, with what was committed since, takes the place of this server's.
+    pub(super) fn install(
+        &mut self,
+        now: Now,
+        through: Zxid,
+        records: &[TxnRecord],
+        current_epoch: u32,
+    ) {
+        let Some(tree) = self.incoming.take().and_then(|incoming| incoming.tree) else {
+            return self.peer.step_down(at(now), "no snapshot was received", &mut self.fx);
+        };
+        let mut tree = *tree;
+        for record in records {
+            // A Java leader's snapshot may hold some of their effects already: what cannot be done
+            // again is skipped by the tree's replay rules.
+            if let Ok(record) = Record::read(&record.bytes) {
+                tree.apply_record(&record, &mut ());
+            }
+        }
+        tree.set_last_zxid(through);
+        self.replica.ordering.drop_all();
+        self.replica.replace_tree(tree);
+        let tree = &mut self.replica.tree;
+        let mut body = Vec::new();
+        let digest = tree.digest();
+        if let Ok(id) = tree.begin_snapshot() {
+            while let Ok(Slice::More) = tree.snapshot_slice(id, usize::MAX, &mut body) {}
+        }
+        let installation = Installation { zxid: through, digest, body, current_epoch };
+        self.replica.ordering.push_log(LogCommand::Install(Box::new(installation)));
+    }
+
+    /// Captures the state for a learner. What it must contain may be this leader's own log, not known
+    /// to be committed: it becomes so with the new epoch, and is applied first.
+    pub(super) fn take_snapshot(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        through: Zxid,
+        outbox: &mut impl Outbox,
+    ) {
+        self.replica.on_committed(now, through, outbox);
+        let tree = &mut self.replica.tree;
+        let Ok(id) = tree.begin_snapshot() else {
+            return self.peer.close_learner(conn, &mut self.fx);
+        };
+        let zxid = tree.last_zxid();
+        let outgoing = Outgoing { id, is_streaming: false, is_drained: true };
+        if let Some(old) = self.outgoing.insert(conn, outgoing) {
+            self.replica.tree.abort_snapshot(old.id);
+        }
+        self.peer.on_snapshot_taken(at(now), conn, zxid, &mut self.fx);
+    }
+
+    pub(super) fn start_streaming(&mut self, conn: Conn) {
+        if let Some(outgoing) = self.outgoing.get_mut(&conn) {
+            outgoing.is_streaming = true;
+        }
+    }
+
+    pub(super) fn cancel_snapshot(&mut self, conn: Conn) {
+        if let Some(outgoing) = self.outgoing.remove(&conn) {
+            self.replica.tree.abort_snapshot(outgoing.id);
+        }
+    }
+
+    /// Whether [`Member::pump`] has a slice to send.
+    pub fn has_snapshot_to_stream(&self) -> bool {
+        self.outgoing.values().any(|outgoing| outgoing.is_streaming && outgoing.is_drained)
+    }
+
+    /// One slice for each learner whose connection has taken the last.
+    pub(super) fn stream_snapshots(&mut self, now: Now, outbox: &mut impl Outbox) {
+        let ready: Vec<Conn> = self
+            .outgoing
+            .iter()
+            .filter(|(_, outgoing)| outgoing.is_streaming && outgoing.is_drained)
+            .map(|(&conn, _)| conn)
+            .collect();
+        for conn in ready {
+            let Some(outgoing) = self.outgoing.get_mut(&conn) else { continue };
+            let mut chunk = Vec::with_capacity(SNAPSHOT_CHUNK_BYTES);
+            let nodes = SNAPSHOT_NODES_PER_SLICE;
+            let slice = self.replica.tree.snapshot_slice(outgoing.id, nodes, &mut chunk);
+            outgoing.is_drained = false;
+            self.io.push(IoEffect::Send { conn, bytes: Bytes::from(chunk) });
+            match slice {
+                Ok(Slice::More) => {}
+                Ok(Slice::Done) => {
+                    self.outgoing.remove(&conn);
+                    self.peer.on_snapshot_sent(at(now), conn, &mut self.fx);
+                }
+                Err(_) => {
+                    self.outgoing.remove(&conn);
+                    self.peer.close_learner(conn, &mut self.fx);
+                }
+            }
+            self.carry_all(now, outbox);
+        }
+    }
+}
