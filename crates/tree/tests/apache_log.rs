@@ -1,5 +1,7 @@
 //! Logs written by Apache ZooKeeper 3.9.5 replay to the very digests it recorded.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, though not tests themselves")]
+
 mod common;
 
 use common::{digest_from_scratch, fresh};

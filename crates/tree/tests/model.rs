@@ -1,5 +1,7 @@
 //! Random histories against the naive tree and the naive watches.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, though not tests themselves")]
+
 mod common;
 
 use common::naive::{self, Mode, Tree, Watches};

@@ -1,5 +1,7 @@
 //! Quotas (`client-protocol.md` 6.7): usage kept by the tree, and what kills Java kept harmless.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, though not tests themselves")]
+
 mod common;
 
 use common::*;
