@@ -244,4 +244,89 @@ mod tests {
         assert!(RealDisk.free_bytes(dir.path()).unwrap() > 0);
         assert_eq!(RealDisk.metadata(&dir.path().join("none")).unwrap(), None);
     }
+
+    /// Takes nothing but counts: what the files hold is the storage crate's to prove.
+    #[derive(Default)]
+    struct Counting {
+        nodes: usize,
+        records: usize,
+    }
+
+    impl rookeeper_storage::SnapshotSink for Counting {
+        fn reset(&mut self) {
+            *self = Self::default();
+        }
+        fn session(&mut self, _: rookeeper_proto::SessionId, _: i32) -> Taken {
+            Ok(())
+        }
+        fn acl(&mut self, _: i64, _: rookeeper_proto::AclList) -> Taken {
+            Ok(())
+        }
+        fn node(
+            &mut self,
+            _: &str,
+            _: Option<&[u8]>,
+            _: i64,
+            _: &rookeeper_proto::StatPersisted,
+        ) -> Taken {
+            self.nodes += 1;
+            Ok(())
+        }
+    }
+
+    type Taken = Result<(), rookeeper_storage::SinkError>;
+
+    impl rookeeper_storage::RecoverySink for Counting {
+        fn snapshot_loaded(&mut self, _: &rookeeper_storage::SnapshotMeta) -> Taken {
+            Ok(())
+        }
+        fn record(&mut self, _: rookeeper_proto::Zxid, _: &[u8]) -> Taken {
+            self.records += 1;
+            Ok(())
+        }
+    }
+
+    /// The log on this machine's file system: written, cut in the middle of a record, continued.
+    #[test]
+    fn a_log_survives_its_tail_being_torn() {
+        use rookeeper_proto::Zxid;
+        use rookeeper_storage::{DataDirs, RecoverOptions, TxnLog, TxnLogOptions, recover};
+        let dir = tempfile::tempdir().unwrap();
+        let (data, logs) = (dir.path().join("data"), dir.path().join("logs"));
+        let dirs = DataDirs::new(&data, Some(&logs));
+        let payload = |zxid: i64| {
+            let mut bytes = vec![0; 12];
+            bytes.extend_from_slice(&zxid.to_be_bytes());
+            bytes.resize(500, 1);
+            bytes
+        };
+        let open = || {
+            let mut sink = Counting::default();
+            let options = RecoverOptions::default();
+            let found = recover(&RealDisk, &dirs, &options, &mut sink).unwrap();
+            (found, sink)
+        };
+        assert!(open().0.is_new);
+        let disk: std::sync::Arc<dyn Disk> = std::sync::Arc::new(RealDisk);
+        let log =
+            |last| TxnLog::new(disk.clone(), dirs.log_dir.clone(), TxnLogOptions::default(), last);
+        let mut first = log(Zxid::ZERO);
+        for zxid in 1..=100 {
+            first.append(Zxid(zxid), &payload(zxid));
+            assert_eq!(first.commit().unwrap(), Zxid(zxid));
+            first.prepare_ahead().unwrap();
+        }
+        drop(first);
+        let path = dirs.log_dir.join("log.1");
+        File::options().write(true).open(&path).unwrap().set_len(16 + 99 * 513 + 300).unwrap();
+        let (found, sink) = open();
+        assert_eq!((found.last_zxid, sink.records, sink.nodes), (Zxid(99), 99, 4));
+        assert!(found.report.warnings[0].contains("0x64"), "{:?}", found.report);
+        let mut second = log(found.last_zxid);
+        second.append(Zxid(100), &payload(100));
+        second.close().unwrap();
+        let (found, _) = open();
+        assert_eq!((found.last_zxid, found.report.warnings.len()), (Zxid(100), 0));
+        assert_eq!(RealDisk.list(&dirs.log_dir).unwrap(), ["log.1", "log.64"]);
+    }
 }
