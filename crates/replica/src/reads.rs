@@ -2,7 +2,7 @@
 //! 5.4, 5.5): evaluated at one moment, between two txns, watch registration included.
 //!
 //! Paths are not validated here: a path that cannot exist is simply not found. Null paths are a
-//! marshalling error, as in Java.
+//! marshalling error but where watches are looked up, as in Java.
 
 use std::borrow::Cow;
 
@@ -47,8 +47,11 @@ impl ReadContext<'_> {
             Request::GetChildren(r) => self.get_children(r, false, out),
             Request::GetChildren2(r) => self.get_children(r, true, out),
             Request::GetAllChildrenNumber(path) => {
-                let node = self.readable(required(path)?)?;
-                let count = self.tree.descendant_count(node.id());
+                let path = required(path)?;
+                let node = self.readable(path)?;
+                // Java counts the paths below "", the root's other name, and finds "/" among them.
+                let itself = usize::from(path.is_empty());
+                let count = self.tree.descendant_count(node.id()) + itself;
                 out.put_len(count);
                 Ok(())
             }
@@ -72,7 +75,8 @@ impl ReadContext<'_> {
             Request::CheckWatches(r) => self.check_watches(r),
             Request::RemoveWatches(r) => self.remove_watches(r),
             Request::SetWatches(r) | Request::SetWatches2(r) => self.set_watches(r, events),
-            _ => Err(ErrorCode::Unimplemented),
+            // A write that Java fails on before it has a zxid (see `Replica::submit_write`).
+            _ => Err(ErrorCode::MarshallingError),
         }
     }
 
@@ -202,7 +206,9 @@ impl ReadContext<'_> {
 
     fn check_watches(&self, r: &PathKind<'_>) -> Outcome {
         let kind = WatcherType::from_i32(r.kind).ok_or(ErrorCode::MarshallingError)?;
-        if self.watches.check(self.tree, self.conn, required(&r.path)?, kind) {
+        // A null path is looked up like any other and has no watch.
+        let path = r.path.as_deref();
+        if path.is_some_and(|path| self.watches.check(self.tree, self.conn, path, kind)) {
             Ok(())
         } else {
             Err(ErrorCode::NoWatcher)
@@ -211,7 +217,8 @@ impl ReadContext<'_> {
 
     fn remove_watches(&mut self, r: &PathKind<'_>) -> Outcome {
         let kind = WatcherType::from_i32(r.kind).ok_or(ErrorCode::MarshallingError)?;
-        if self.watches.remove(self.tree, self.conn, required(&r.path)?, kind) {
+        let path = r.path.as_deref();
+        if path.is_some_and(|path| self.watches.remove(self.tree, self.conn, path, kind)) {
             Ok(())
         } else {
             Err(ErrorCode::NoWatcher)

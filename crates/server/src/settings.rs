@@ -66,6 +66,7 @@ pub(crate) fn auth(config: &Config) -> AuthConfig {
         ensemble_auth_name: (!auth.ensemble_auth_names.is_empty())
             .then(|| auth.ensemble_auth_names.join(",")),
         providers: auth.providers.values().cloned().collect(),
+        enforce_auth: auth.enforce_auth.then(|| auth.enforced_schemes.clone()),
         ..AuthConfig::default()
     }
 }

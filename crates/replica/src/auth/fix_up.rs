@@ -13,8 +13,8 @@ const FEW: usize = 8;
 impl AuthRegistry {
     /// Drops duplicates, expands `auth` to the requester's proven ids and checks every entry.
     ///
-    /// Everything that is wrong is [`ErrorCode::InvalidAcl`], also a null id outside `auth`, where
-    /// Java fails with -5.
+    /// What is wrong is [`ErrorCode::InvalidAcl`], but a null id where a provider looks at it is
+    /// [`ErrorCode::MarshallingError`]: Java fails on it.
     pub fn fix_up(
         &self,
         acls: Option<&RequestAcls<'_>>,
@@ -53,7 +53,13 @@ impl AuthRegistry {
                 proven.try_for_each(|id| push(entry.perms, &id.scheme, &id.id))?;
                 continue;
             }
-            let id = entry.id.as_deref().ok_or(ErrorCode::InvalidAcl)?;
+            let Some(id) = entry.id.as_deref() else {
+                let is_looked_at = matches!(scheme, "world" | "ip" | "digest" | "sasl" | "x509")
+                    && (scheme == "world" || self.is_registered(scheme));
+                let code =
+                    if is_looked_at { ErrorCode::MarshallingError } else { ErrorCode::InvalidAcl };
+                return Err(code);
+            };
             if !(scheme == "world" && id == "anyone" || self.is_valid(scheme, id)) {
                 return Err(ErrorCode::InvalidAcl);
             }
@@ -118,14 +124,17 @@ mod tests {
             vec![],
             vec![entry(ALL, None, None)],
             vec![entry(ALL, Some("world"), Some("everyone"))],
-            vec![entry(ALL, Some("world"), None)],
-            vec![entry(ALL, Some("digest"), None)],
+            vec![entry(ALL, Some("sasl"), None)],
             vec![entry(ALL, Some("digest"), Some("nocolon"))],
             vec![entry(ALL, Some("super"), Some(""))],
             vec![entry(ALL, Some("nosuch"), Some("a"))],
             vec![world(), entry(ALL, Some("ip"), Some("nowhere"))],
         ] {
             assert_eq!(fix(list.clone(), &client()), Err(ErrorCode::InvalidAcl), "{list:?}");
+        }
+        for scheme in ["world", "digest", "ip"] {
+            let list = vec![world(), entry(ALL, Some(scheme), None)];
+            assert_eq!(fix(list, &client()), Err(ErrorCode::MarshallingError), "{scheme}");
         }
         // auth without credentials spoils the whole list.
         let only_ip = Identities::of_address("127.0.0.1".parse().unwrap());

@@ -148,7 +148,7 @@ impl Prep {
     ) -> Result<OpCode, Refusal> {
         job.check_session()?;
         let path = valid_path(&set.path)?;
-        let acl = job.auth.fix_up(set.acls.as_ref(), job.write.ids)?;
+        let acl = job.fix_up(set.acls.as_ref())?;
         let found = self.node(job.tree, path)?;
         job.check_acl(&found.node, ADMIN)?;
         let version = next_version(found.node.stat.aversion, set.version)?;

@@ -35,7 +35,7 @@ impl Prep {
             return Err(ErrorCode::BadArguments.into());
         }
         let parent_path = parent_of(prefix)?;
-        let acl = job.auth.fix_up(create.acls.as_ref(), job.write.ids)?;
+        let acl = job.fix_up(create.acls.as_ref())?;
         let parent = self.node(job.tree, parent_path)?;
         job.check_acl(&parent.node, CREATE)?;
 

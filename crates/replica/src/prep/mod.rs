@@ -43,7 +43,8 @@ pub use write::{Outcome, Prepared, SessionState, WriteRequest};
 use rookeeper_proto::client::request::Request;
 use rookeeper_proto::jute::JuteWrite;
 use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest, TxnHeader};
-use rookeeper_proto::{ErrorCode, OpCode, Zxid};
+use rookeeper_proto::acl::RequestAcls;
+use rookeeper_proto::{AclList, ErrorCode, OpCode, Zxid};
 
 use crate::auth::AuthRegistry;
 use overlay::{Node, Overlay, Place};
@@ -287,6 +288,14 @@ impl<T> Job<'_, '_, '_, T> {
         } else {
             Err(ErrorCode::NoAuth)
         }
+    }
+
+    /// The ACL to store. A null id fails the write as a whole, as Java's unexpected failures do.
+    fn fix_up(&self, acls: Option<&RequestAcls<'_>>) -> Result<AclList, Refusal> {
+        self.auth.fix_up(acls, self.write.ids).map_err(|code| match code {
+            ErrorCode::MarshallingError => Refusal::Undecodable,
+            code => code.into(),
+        })
     }
 
     /// What every write but an ephemeral create asks of its session.

@@ -5,7 +5,7 @@ use rookeeper_proto::ErrorCode::{
     NoChildrenForEphemerals, NoNode, NodeExists, NotEmpty, Ok as Fine, SessionExpired,
     SessionMoved, Unimplemented,
 };
-use rookeeper_proto::acl::RequestAcls;
+use rookeeper_proto::acl::{RequestAcl, RequestAcls};
 use rookeeper_proto::client::request::{Create, MultiOp, PathVersion, PathWatch, Request, SetData};
 use rookeeper_proto::create_mode::{CONTAINER_OWNER, ttl_owner};
 use rookeeper_proto::txn::{Record, Txn};
@@ -121,6 +121,21 @@ fn what_fails_as_a_whole() {
         let failed = Outcome::MultiFailed { index: 0, code: InvalidAcl };
         assert_eq!(world.prepare(&null_acl(MultiOp::CreateTtl)).outcome, failed);
         assert_eq!(world.code(&create("/m/ok", 0)), Fine);
+    });
+}
+
+/// Java's providers fail on a null id, and with them the multi.
+#[test]
+fn a_null_id_in_an_acl_fails_as_a_whole() {
+    both_ways(|world| {
+        for scheme in ["world", "ip", "digest"] {
+            let entry = RequestAcl { perms: 31, scheme: Some(scheme.into()), id: None };
+            let acls = Some(RequestAcls::List(vec![entry]));
+            let create = || Create { acls: acls.clone(), ..new_node("/n", 0) };
+            assert_eq!(world.code(&Request::Create(create())), MarshallingError, "{scheme}");
+            let prepared = world.prepare(&Request::Multi(vec![MultiOp::Create(create())]));
+            assert_eq!(prepared.outcome, Outcome::Error(MarshallingError), "{scheme}");
+        }
     });
 }
 

@@ -62,6 +62,8 @@ pub struct AuthConfig {
     pub providers: BTreeMap<String, String>,
     /// Names a client of scheme `ensemble` may give; empty for any.
     pub ensemble_auth_names: Vec<String>,
+    /// Whether clients must have authenticated with one of `enforced_schemes`.
+    pub enforce_auth: bool,
     /// Schemes of `enforce.auth.schemes`.
     pub enforced_schemes: Vec<String>,
 }
@@ -75,7 +77,8 @@ impl AuthConfig {
             reader.refuse("DigestAuthenticationProvider.digestAlg", error)
         })?;
         let enforced_schemes = reader.list("enforce.auth.schemes");
-        if reader.bool("enforce.auth.enabled")? && enforced_schemes.is_empty() {
+        let enforce_auth = reader.bool("enforce.auth.enabled")?;
+        if enforce_auth && enforced_schemes.is_empty() {
             // Two blanks, as Apache prints it.
             let error = ConfigError::config(
                 "zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be  configured.",
@@ -96,6 +99,7 @@ impl AuthConfig {
                 .map(|(suffix, setting)| (suffix, setting.value.clone()))
                 .collect(),
             ensemble_auth_names: reader.list("ensembleAuthName"),
+            enforce_auth,
             enforced_schemes,
         })
     }
@@ -107,17 +111,26 @@ pub(in crate::config) fn refuse_unprotected(
     reader: &mut Reader<'_>,
     has_plain_port: bool,
 ) -> Result<(), ConfigError> {
-    const SWITCHES: [&str; 5] = [
+    const SWITCHES: [&str; 4] = [
         "sslQuorum",
         "quorum.auth.learnerRequireSasl",
         "quorum.auth.serverRequireSasl",
         "sessionRequireClientSASLAuth",
-        "enforce.auth.enabled",
     ];
+    /// What a client cannot prove here yet.
+    const UNPROVABLE_SCHEMES: [&str; 2] = ["sasl", "x509"];
     for name in SWITCHES {
         if reader.bool(name)? {
             return Err(unprotected(reader, name));
         }
+    }
+    if reader.bool("enforce.auth.enabled")?
+        && reader
+            .list("enforce.auth.schemes")
+            .iter()
+            .any(|scheme| UNPROVABLE_SCHEMES.contains(&scheme.as_str()))
+    {
+        return Err(unprotected(reader, "enforce.auth.enabled"));
     }
     let demands_certificates = reader
         .setting("ssl.clientAuth")

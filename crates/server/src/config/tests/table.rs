@@ -67,6 +67,7 @@ fn every_acting_key_reaches_the_typed_configuration() {
         let text = match key.name {
             "dataDir" => text.replace("dataDir=/d\n", ""),
             "clientPort" => text.replace("clientPort=2181\n", ""),
+            "enforce.auth.enabled" => format!("{text}enforce.auth.schemes=digest\n"),
             // An ensemble of one needs more than this file has.
             "standaloneEnabled" => text.replace(
                 "standaloneEnabled=false",
