@@ -2,6 +2,8 @@
 //! from its newest snapshot and from each older one, without a warning, to the same last zxid; and
 //! what was read encodes to the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod common;
 
 use std::fs;

@@ -3,6 +3,8 @@
 //! After each: recovery succeeds; everything acknowledged is there; nothing that was never appended
 //! is; nothing is missing between. Then the server goes on, and loses power again.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod common;
 
 use std::io;
@@ -99,7 +101,9 @@ fn crash_everywhere(seeds: std::ops::Range<u64>, mut lose: impl FnMut(&MemDisk, 
 
 #[test]
 fn unforced_writes_are_lost_torn_and_reordered() {
-    crash_everywhere(0..3, |disk, seed| {
+    // More with ROOKEEPER_CRASH_SEEDS.
+    let seeds = std::env::var("ROOKEEPER_CRASH_SEEDS").map_or(3, |n| n.parse().unwrap());
+    crash_everywhere(0..seeds, |disk, seed| {
         let mut chance = Chance(seed);
         disk.crash(&mut |n| chance.below(n));
     });

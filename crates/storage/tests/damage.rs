@@ -2,6 +2,8 @@
 //! a wrong tree. Either it is refused with file and offset, or the contents are right, or what is
 //! missing is the end of the log and it is named.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Bytes that Apache's server wrote, and ours beside them (`storage-format.md` 1.2, 3.1).
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod common;
 
 use common::{append, dirs, log, open, path_of, write_snapshot, zxids};
