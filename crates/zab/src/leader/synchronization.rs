@@ -104,9 +104,9 @@ impl Leader {
             let goes_on = next.is_some_and(|next| next.epoch() == last.epoch());
             let is_initial = is_own_epoch && point == self.summary.1;
             if goes_on || is_initial { Plan::Diff } else { Plan::Snap }
-        } else if last.epoch() == point.epoch() && 0 < point.counter() {
-            Plan::Trunc
-        } else if is_own_epoch && point == core.commit {
+        } else if is_own_epoch && point == core.commit
+            || last.epoch() == point.epoch() && 0 < point.counter()
+        {
             Plan::Trunc
         } else {
             Plan::Snap

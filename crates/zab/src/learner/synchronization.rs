@@ -157,9 +157,8 @@ impl Learner {
                 self.commit_queued(packet.zxid)?;
             }
             PacketType::Inform => {
-                if self.enqueue(core, packet.zxid, packet.data)? {
-                    self.commit_queued(packet.zxid)?;
-                }
+                self.enqueue(core, packet.zxid, packet.data)?;
+                self.commit_queued(packet.zxid)?;
             }
             PacketType::InformAndActivate => {
                 let data = packet.data.filter(|data| 8 <= data.len()).map(|data| data.slice(8..));

@@ -28,7 +28,7 @@ impl World {
         let kinds = [0, 0, 1, 2, 3, 4, 5, 5, 6];
         let mask = self.plan.seed.wrapping_mul(0x9e37_79b9) >> 7;
         let kind = *self.rng.pick(&kinds).unwrap_or(&0);
-        if mask & (1 << kind) == 0 && self.plan.seed % 3 != 0 {
+        if mask & (1 << kind) == 0 && !self.plan.seed.is_multiple_of(3) {
             return;
         }
         match kind {
@@ -118,12 +118,12 @@ impl World {
 /// The ensemble of a seed.
 pub fn plan(seed: u64) -> Plan {
     let voters = [3, 3, 5, 3, 4, 3, 5, 2][(seed % 8) as usize];
-    let observers = usize::from(seed % 5 == 0);
+    let observers = usize::from(seed.is_multiple_of(5));
     let mut plan = Plan::new(seed, voters, observers);
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         plan.counter_max = 40;
     }
-    if seed % 11 == 0 && voters == 5 {
+    if seed.is_multiple_of(11) && voters == 5 {
         plan.extra = "group.1=1:2:3\ngroup.2=4\ngroup.3=5\nweight.2=2\n".to_owned();
     }
     plan
