@@ -297,3 +297,29 @@ fn looking_without_repairing_changes_nothing() {
     assert!(open_with(&disk, &looking).unwrap().0.last_zxid < Zxid(12));
     assert_eq!(disk.files(), before);
 }
+
+#[test]
+fn a_hole_between_two_records_is_refused_also_across_epochs() {
+    for (name, first) in [("log.8", Zxid(8)), ("log.200000002", Zxid::new(2, 2))] {
+        let disk = directory(Compression::None);
+        std_remove(&disk, "log.7");
+        let mut other = log(&disk, first);
+        append(&mut other, [first.next()], 1, SIZE);
+        other.close().unwrap();
+        let written = dirs().log_dir.join(format!("log.{:x}", first.next().0));
+        let Err(Error::Gap { after, found, file, .. }) = open(&disk) else { panic!("{name}") };
+        assert_eq!((after, found, file), (Zxid(6), first.next(), written));
+    }
+}
+
+#[test]
+fn an_incomplete_snapshot_without_a_log_is_not_an_empty_directory() {
+    let disk = MemDisk::new();
+    disk.put(&dirs().snap_dir.join("snapshot.9"), b"ZKSN");
+    let Err(Error::NoValidSnapshot { why, .. }) = open(&disk) else { panic!() };
+    assert!(why.contains("snapshot.9"), "{why}");
+    // Of snapshot.0, cut off at the very first start, nothing can be missing.
+    let disk = MemDisk::new();
+    disk.put(&dirs().snap_dir.join("snapshot.0"), b"");
+    assert_eq!(open(&disk).unwrap().0.last_zxid, Zxid::ZERO);
+}

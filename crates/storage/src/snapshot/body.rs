@@ -133,7 +133,7 @@ enum Part {
 }
 
 /// An item that can be taken, or that more bytes are needed.
-type Sized = Result<Option<usize>, BodyError>;
+type ItemSize = Result<Option<usize>, BodyError>;
 
 impl BodyParser {
     /// A parser at the start of a body; no path, data or ACL may be longer than `max_item_bytes`.
@@ -179,7 +179,7 @@ impl BodyParser {
 
     /// The size of the item at the start of `bytes`; `None` if it is not complete. Counts that
     /// ended are stepped over here.
-    fn size(&mut self, bytes: &[u8]) -> Sized {
+    fn size(&mut self, bytes: &[u8]) -> ItemSize {
         if self.part == Part::Sessions(0) {
             self.part = Part::AclCount;
         }
@@ -197,7 +197,7 @@ impl BodyParser {
     }
 
     /// The end of a length-prefixed field at `at`.
-    fn field_end(&self, bytes: &[u8], at: usize, what: &str) -> Sized {
+    fn field_end(&self, bytes: &[u8], at: usize, what: &str) -> ItemSize {
         let Some(prefix) = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()) else {
             return Ok(None);
         };
@@ -210,7 +210,7 @@ impl BodyParser {
         }
     }
 
-    fn acl_size(&self, bytes: &[u8]) -> Sized {
+    fn acl_size(&self, bytes: &[u8]) -> ItemSize {
         let Some(count) = bytes.get(8..).and_then(|rest| rest.first_chunk::<4>()) else {
             return Ok(None);
         };
@@ -228,7 +228,7 @@ impl BodyParser {
         Ok(Some(end))
     }
 
-    fn node_size(&self, bytes: &[u8]) -> Sized {
+    fn node_size(&self, bytes: &[u8]) -> ItemSize {
         let Some(path_end) = self.field_end(bytes, 0, "a node's path")? else { return Ok(None) };
         if path_end == 5 && bytes.get(4) == Some(&b'/') {
             return Ok(Some(5));
