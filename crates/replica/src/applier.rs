@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use crate::auth::AuthRegistry;
 use crate::clock::Now;
 use crate::conns::{Conns, Pending, Stage};
+use crate::namespaces::Namespaces;
 use crate::notice::Notice;
 use crate::ordering::{InFlight, Origin};
 use crate::outbox::{ConnId, Outbox};
@@ -30,6 +31,7 @@ impl Replica {
         while let Some(txn) = self.ordering.pop_committed(committed) {
             self.apply(now, &txn, outbox);
         }
+        self.large_requests.ended(committed);
         self.resume_paused(outbox);
     }
 
@@ -47,6 +49,9 @@ impl Replica {
             frame: Vec::new(),
         };
         let applied = self.tree.apply(&record.header, &record.txn, &mut firing);
+        count_written(&mut self.stats.namespaces, &record.txn);
+        let age_ms = now.wall_ms.saturating_sub(record.header.time_ms);
+        self.stats.propagation_ms.add(u64::try_from(age_ms).unwrap_or(0));
         self.prep.applied(record.header.zxid);
         self.stats.commits += 1;
         if let Some(digest) = record.digest
@@ -110,6 +115,16 @@ impl Replica {
         let Some(origin) = origin else { return };
         if self.conns.at(origin.conn).is_some_and(|conn| conn.stage == Stage::Connecting) {
             self.establish(origin.conn, outbox);
+            // A learner does not remember when the ConnectRequest came (0).
+            let received_us =
+                if origin.received_us == 0 { now.mono_us } else { origin.received_us };
+            let latency_ms = now.mono_us.saturating_sub(received_us) / 1000;
+            self.stats.on_session_opened(latency_ms);
+            let zxid = self.tree.last_zxid();
+            if let Some(conn) = self.conns.at_mut(origin.conn) {
+                let op = stats::short_name(origin.op);
+                conn.stats.on_served(now, op, origin.xid, zxid, latency_ms);
+            }
             outbox.resume(origin.conn);
         }
     }
@@ -178,6 +193,22 @@ impl Replica {
             };
             self.answer(now, id, &frame, &ids, received_us, outbox);
         }
+    }
+}
+
+/// Counts what a txn writes; deletions are counted as they happen, those of sessions included.
+fn count_written(namespaces: &mut Namespaces, txn: &Txn<'_>) {
+    match txn {
+        Txn::Create { create, .. }
+        | Txn::CreateContainer(create)
+        | Txn::CreateTtl { create, .. } => {
+            namespaces.write(&create.path, create.data.map_or(0, <[u8]>::len));
+        }
+        Txn::SetData { path, data, .. } => {
+            namespaces.write(path, data.map_or(0, <[u8]>::len));
+        }
+        Txn::Multi(parts) => parts.iter().for_each(|part| count_written(namespaces, part)),
+        _ => {}
     }
 }
 
@@ -255,6 +286,9 @@ struct Firing<'a, O> {
 impl<O: Outbox> ChangeSink for Firing<'_, O> {
     fn change(&mut self, change: Change<'_>) {
         let Self { watches, conns, auth, stats, outbox, frame } = self;
+        if change.kind == ChangeKind::Deleted {
+            stats.namespaces.write(change.path, 0);
+        }
         if watches.watch_count() == 0 {
             return;
         }
@@ -282,8 +316,7 @@ impl<O: Outbox> ChangeSink for Firing<'_, O> {
                 }
                 if let Some(out) = outbox.buffer(id) {
                     out.extend_from_slice(frame);
-                    stats.packets_sent += 1;
-                    stats.watch_bytes += frame.len() as u64;
+                    stats.on_event(frame.len());
                 }
                 if let Some(conn) = conns.borrow_mut().at_mut(id) {
                     conn.stats.sent += 1;

@@ -2,6 +2,7 @@
 //! elsewhere. The names of ZooKeeper's keys are in the field docs.
 
 use crate::limits;
+use crate::throttle::{ConnectionTokensConfig, LargeRequestsConfig};
 
 /// Settings of one replica.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub struct ReplicaConfig {
     pub extended_types: bool,
     /// `closeSessionTxn.enabled`.
     pub close_session_txn: bool,
+    /// `connection_throttle_*`: tokens for connects.
+    pub connection_tokens: ConnectionTokensConfig,
+    /// `largeRequestThreshold` and `largeRequestMaxBytes`.
+    pub large_requests: LargeRequestsConfig,
     /// Pending reads of one session that wait behind its writes.
     pub pending_per_conn_max: usize,
 }
@@ -67,7 +72,19 @@ impl Default for ReplicaConfig {
             enforce_quota: false,
             extended_types: false,
             close_session_txn: true,
+            connection_tokens: ConnectionTokensConfig::default(),
+            large_requests: LargeRequestsConfig::default(),
             pending_per_conn_max: limits::PENDING_PER_CONN_MAX,
         }
+    }
+}
+
+impl ReplicaConfig {
+    /// When a connection is closed that speaks for no session and was accepted at `accepted_ms`: at
+    /// the end of its bucket, as Java's expiry queue of connections rounds up to the next whole
+    /// multiple of the time-out.
+    pub fn sessionless_deadline_ms(&self, accepted_ms: u64) -> u64 {
+        let bucket_ms = self.sessionless_timeout_ms.max(1);
+        ((accepted_ms + self.sessionless_timeout_ms) / bucket_ms + 1) * bucket_ms
     }
 }

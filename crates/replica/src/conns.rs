@@ -140,8 +140,16 @@ impl ConnStats {
     /// Notes a reply.
     pub fn on_reply(&mut self, now: Now, op: &'static str, xid: Xid, zxid: Zxid, latency_ms: u64) {
         self.sent += 1;
+        self.on_served(now, op, xid, zxid, latency_ms);
+    }
+
+    /// Notes what was served, without a packet.
+    pub fn on_served(&mut self, now: Now, op: &'static str, xid: Xid, zxid: Zxid, latency_ms: u64) {
         self.last_op = op;
-        self.last_cxid = xid.0;
+        // Pings, auth packets and setWatches have negative xids and do not count as the client's.
+        if 0 <= xid.0 {
+            self.last_cxid = xid.0;
+        }
         self.last_zxid = zxid.0;
         self.last_response_ms = now.mono_ms();
         self.last_latency_ms = latency_ms;

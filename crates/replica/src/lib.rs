@@ -18,6 +18,7 @@ pub mod conns;
 pub mod frontend;
 pub mod limits;
 pub mod member;
+pub mod namespaces;
 pub mod notice;
 pub mod ordering;
 pub mod outbox;
@@ -28,6 +29,7 @@ mod replies;
 pub mod sessions;
 pub mod snapshotter;
 pub mod stats;
+pub mod throttle;
 
 pub use clock::Now;
 pub use config::ReplicaConfig;

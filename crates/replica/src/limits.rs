@@ -21,3 +21,6 @@ pub const EXPIRY_CANDIDATES_MAX: usize = 1000;
 
 /// First capacity of a chunk: a slice of nodes of ordinary size fits.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 128 << 10;
+
+/// Java's buffer behind the answer to a four-letter word; one packet each in the figures.
+pub const FOUR_LETTER_PACKET_BYTES: usize = 8192;

@@ -12,6 +12,7 @@ use rookeeper_proto::{ErrorCode, JuteWrite, SessionId, Zxid, acl};
 use rookeeper_tree::{DataTree, WatchMode, WatchTable, WatcherType, ZnodeRef};
 
 use crate::auth::{AuthRegistry, Identities};
+use crate::namespaces::Namespaces;
 use crate::outbox::ConnId;
 use crate::replies;
 
@@ -20,6 +21,7 @@ pub(crate) struct ReadContext<'a> {
     pub(crate) tree: &'a DataTree,
     pub(crate) watches: &'a mut WatchTable<ConnId>,
     pub(crate) auth: &'a AuthRegistry,
+    pub(crate) namespaces: &'a mut Namespaces,
     pub(crate) ids: &'a Identities,
     pub(crate) conn: ConnId,
     pub(crate) session: SessionId,
@@ -106,6 +108,7 @@ impl ReadContext<'_> {
             self.watches.add(self.tree, self.conn, path, WatchMode::Data);
         }
         found?.write(out);
+        self.namespaces.read(path, 0);
         Ok(())
     }
 
@@ -114,9 +117,11 @@ impl ReadContext<'_> {
         let node = self.readable(path)?;
         out.put_buffer(node.data());
         node.stat().write(out);
+        let bytes = node.data().map_or(0, <[u8]>::len);
         if r.watch {
             self.watches.add(self.tree, self.conn, path, WatchMode::Data);
         }
+        self.namespaces.read(path, bytes);
         Ok(())
     }
 
@@ -136,13 +141,14 @@ impl ReadContext<'_> {
     fn get_children(&mut self, r: &PathWatch<'_>, with_stat: bool, out: &mut Vec<u8>) -> Outcome {
         let path = required(&r.path)?;
         let node = self.readable(path)?;
-        write_children(&node, out);
+        let bytes = write_children(&node, out);
         if with_stat {
             node.stat().write(out);
         }
         if r.watch {
             self.watches.add(self.tree, self.conn, path, WatchMode::Child);
         }
+        self.namespaces.read(path, bytes);
         Ok(())
     }
 
@@ -267,9 +273,14 @@ pub(crate) fn write_error_result(code: ErrorCode, out: &mut Vec<u8>) {
     out.put_i32(code.as_i32());
 }
 
-fn write_children(node: &ZnodeRef<'_>, out: &mut Vec<u8>) {
-    out.put_len(node.child_count());
+/// Returns the bytes of all names.
+fn write_children(node: &ZnodeRef<'_>, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let count = node.child_count();
+    out.put_len(count);
     for name in node.children() {
         out.put_str(name);
     }
+    // A length of four bytes stands before the list and before each name.
+    out.len() - start - 4 * (count + 1)
 }

@@ -11,6 +11,7 @@ use crate::auth::{AuthRegistry, Identities};
 use crate::clock::Now;
 use crate::config::ReplicaConfig;
 use crate::conns::Conns;
+use crate::limits;
 use crate::notice::Notice;
 use crate::ordering::{LogCommand, Ordering, Origin};
 use crate::outbox::{ConnId, Outbox};
@@ -18,6 +19,7 @@ use crate::prep::{Prep, PrepConfig, SessionState, WriteRequest};
 use crate::sessions::SessionTracker;
 use crate::snapshotter::Snapshotter;
 use crate::stats::Stats;
+use crate::throttle::{ConnectionTokens, LargeRequests};
 
 /// One server without I/O.
 ///
@@ -35,6 +37,8 @@ pub struct Replica {
     pub(crate) ordering: Ordering,
     pub(crate) snapshotter: Snapshotter,
     pub(crate) stats: Stats,
+    pub(crate) connection_tokens: ConnectionTokens,
+    pub(crate) large_requests: LargeRequests,
     pub(crate) notices: Vec<Notice>,
     /// Connections told to wait, in the order of being told.
     pub(crate) paused: Vec<ConnId>,
@@ -155,6 +159,12 @@ impl Replica {
             ordering: Ordering::default(),
             snapshotter,
             stats: Stats::new(),
+            connection_tokens: ConnectionTokens::new(
+                config.connection_tokens,
+                now.mono_ms(),
+                parts.seed,
+            ),
+            large_requests: LargeRequests::new(config.large_requests),
             notices: Vec::new(),
             paused: Vec::new(),
             sessionless: VecDeque::new(),
@@ -324,6 +334,7 @@ impl Replica {
             }
             self.close_conn(origin.conn, outbox);
         }
+        self.large_requests.clear();
         self.prep.restart(logged, self.tree.digest());
         self.snapshotter.on_log_dropped();
         // Sessions whose closing was dropped are closed when writes go on.
@@ -387,6 +398,37 @@ impl Replica {
     /// Resets the figures of every connection (`crst`).
     pub fn reset_conn_stats(&mut self) {
         self.conns.iter_mut().for_each(|conn| conn.stats.reset());
+    }
+
+    /// A four-letter word arrived: a packet of four bytes in Java's figures.
+    pub fn on_four_letter_word(&mut self, id: ConnId) {
+        self.stats.packets_received += 1;
+        self.stats.bytes_received += 4;
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.stats.received += 1;
+        }
+    }
+
+    /// It was answered. Java counts every full buffer of its writer as a packet, and no empty one.
+    pub fn on_four_letter_answer(&mut self, bytes: usize) {
+        self.stats.packets_sent += bytes.div_ceil(limits::FOUR_LETTER_PACKET_BYTES) as u64;
+    }
+
+    /// A client closed its connection on its own.
+    pub fn on_peer_closed(&mut self) {
+        self.stats.closed_by_peer += 1;
+    }
+
+    /// Whether a request of this size may be read now (`largeRequestMaxBytes`); counts a refusal.
+    pub fn admits_request_of(&mut self, bytes: usize) -> bool {
+        let admits = self.large_requests.admits(bytes);
+        self.stats.large_requests_rejected += u64::from(!admits);
+        admits
+    }
+
+    /// The connect throttle.
+    pub fn connection_tokens(&self) -> &ConnectionTokens {
+        &self.connection_tokens
     }
 
     /// Requests in the pipeline: prepared writes not applied yet.

@@ -5,6 +5,8 @@
 
 use rookeeper_proto::OpCode;
 
+use crate::namespaces::Namespaces;
+
 /// Count, sum, minimum and maximum of something: ZooKeeper's basic summary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -25,6 +27,15 @@ impl Summary {
         self.max = self.max.max(value);
         self.count += 1;
         self.sum += value;
+    }
+
+    /// Adds a value `n` times.
+    pub fn add_many(&mut self, value: u64, n: u64) {
+        if n != 0 {
+            self.add(value);
+            self.count += n - 1;
+            self.sum += value * (n - 1);
+        }
     }
 
     /// The mean, 0 before the first value.
@@ -55,6 +66,12 @@ impl Quantiles {
     pub fn add(&mut self, value: u64) {
         self.summary.add(value);
         self.steps[Self::step(value)] += 1;
+    }
+
+    /// Adds a value `n` times.
+    pub fn add_many(&mut self, value: u64, n: u64) {
+        self.summary.add_many(value, n);
+        self.steps[Self::step(value)] += n;
     }
 
     fn step(value: u64) -> usize {
@@ -141,6 +158,16 @@ pub struct Stats {
     pub snapshot_ms: Summary,
     /// `prep_process_time`.
     pub prep_ms: Summary,
+    /// `propagation_latency`: from a txn's time to its application.
+    pub propagation_ms: Quantiles,
+    /// `connection_token_deficit`.
+    pub token_deficit: Summary,
+    /// `connection_drop_count`: connections that their clients closed.
+    pub closed_by_peer: u64,
+    /// `large_requests_rejected`.
+    pub large_requests_rejected: u64,
+    /// `read_per_namespace`, `write_per_namespace`.
+    pub namespaces: Namespaces,
     /// `commit_count`.
     pub commits: u64,
     /// `last_proposal_size` and kin are the leader's; writes prepared here.
@@ -158,8 +185,8 @@ impl Stats {
         }
     }
 
-    /// Notes a reply of `bytes` to a request that took `latency_ms`.
-    pub fn on_reply(&mut self, op: OpCode, latency_ms: u64, bytes: usize) {
+    /// Notes a reply, a frame of `frame_bytes`, to a request that took `latency_ms`.
+    pub fn on_reply(&mut self, op: OpCode, latency_ms: u64, frame_bytes: usize) {
         self.packets_sent += 1;
         self.latency_ms.add(latency_ms);
         if op.is_write() {
@@ -167,8 +194,27 @@ impl Stats {
         } else {
             self.read_latency_ms.add(latency_ms);
         }
-        self.response_bytes += bytes as u64;
-        let bytes = bytes as i64;
+        self.on_response(frame_bytes);
+        if op != OpCode::Ping {
+            self.response_bytes += payload_bytes(frame_bytes);
+        }
+    }
+
+    /// Notes that a session was opened: the ConnectResponse is no response in Java's figures.
+    pub fn on_session_opened(&mut self, latency_ms: u64) {
+        self.latency_ms.add(latency_ms);
+        self.update_latency_ms.add(latency_ms);
+    }
+
+    /// Notes an event sent to a watcher.
+    pub fn on_event(&mut self, frame_bytes: usize) {
+        self.packets_sent += 1;
+        self.watch_bytes += payload_bytes(frame_bytes);
+        self.on_response(frame_bytes);
+    }
+
+    fn on_response(&mut self, frame_bytes: usize) {
+        let bytes = payload_bytes(frame_bytes) as i64;
         self.last_response_bytes = bytes;
         self.max_response_bytes = self.max_response_bytes.max(bytes);
         if self.min_response_bytes < 0 || bytes < self.min_response_bytes {
@@ -176,10 +222,17 @@ impl Stats {
         }
     }
 
-    /// What `srst` resets.
+    /// What `srst` resets. Namespaces stay known.
     pub fn reset(&mut self) {
-        *self = Self::new();
+        let mut namespaces = std::mem::take(&mut self.namespaces);
+        namespaces.reset();
+        *self = Self { namespaces, ..Self::new() };
     }
+}
+
+/// What Java's figures count of a frame: not the length in front.
+fn payload_bytes(frame_bytes: usize) -> u64 {
+    frame_bytes.saturating_sub(4) as u64
 }
 
 /// The short name of an operation in `cons` (`operations.md` 2.2).

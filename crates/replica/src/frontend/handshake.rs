@@ -24,6 +24,12 @@ impl Replica {
         let Ok(request) = ConnectRequest::read(&mut Reader::new(frame)) else {
             return self.drop_conn(id, "its ConnectRequest cannot be decoded", outbox);
         };
+        let is_new = request.session == SessionId::NONE;
+        if !self.connection_tokens.admits(now.mono_ms(), is_new) {
+            self.stats.connections_rejected += 1;
+            return self.drop_conn(id, "there are too many connects (connection_throttle)", outbox);
+        }
+        self.stats.token_deficit.add(u64::from(self.connection_tokens.deficit()));
         self.stats.connection_requests += 1;
         if self.role == crate::replica::Role::Looking {
             return self.drop_conn(id, "this server has no leader now", outbox);
@@ -175,7 +181,11 @@ impl Replica {
             replies::frame(out, |out| response.write(out));
             self.stats.packets_sent += 1;
             conn.stats.sent += 1;
-            conn.stats.last_op = "SESS";
+            // What Java's `cons` shows of a resumed session before its first request; that of a new
+            // one is noted with its txn.
+            conn.stats.last_op = "null";
+            conn.stats.last_cxid = 0;
+            conn.stats.last_zxid = 0;
         }
     }
 

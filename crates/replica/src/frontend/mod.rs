@@ -82,7 +82,8 @@ impl Replica {
             return Err(refused);
         }
         self.conns.insert(now, id, peer, is_secure);
-        self.sessionless.push_back((now.mono_ms() + self.config.sessionless_timeout_ms, id));
+        let deadline_ms = self.config.sessionless_deadline_ms(now.mono_ms());
+        self.sessionless.push_back((deadline_ms, id));
         Ok(())
     }
 
@@ -193,7 +194,9 @@ impl Replica {
             None
         } else {
             let origin = Origin { conn: id, session, xid, op, received_us: now.mono_us };
-            Some(self.order(now, &request, session, Some(origin)))
+            let zxid = self.order(now, &request, session, Some(origin));
+            self.large_requests.began(zxid, frame.len());
+            Some(zxid)
         };
         let Some(conn) = self.conns.at_mut(id) else { return true };
         conn.pending.push_back(Pending::Write { xid, op, zxid, received_us: now.mono_us });
@@ -305,6 +308,7 @@ impl Replica {
             tree: &self.tree,
             watches: &mut self.watches,
             auth: &self.auth,
+            namespaces: &mut self.stats.namespaces,
             ids,
             conn: id,
             session: conn.session,
