@@ -38,6 +38,8 @@ use crate::time::Instant;
 pub struct Start {
     /// The fixed part of its configuration.
     pub settings: Settings,
+    /// Where its election port can be reached while no configuration names it (a server that joins).
+    pub election_addresses: Vec<Address>,
     /// Members in force.
     pub committed: Arc<EnsembleConfig>,
     /// The newest members seen; the same unless a reconfig was under way.
@@ -131,11 +133,11 @@ impl Peer {
         }
         let settings = start.settings;
         let sid = settings.sid;
-        let messenger = Messenger::new(
-            sid,
-            own_addresses(&start.committed, &start.last_seen, sid),
-            settings.is_multi_address,
-        );
+        let mut addresses = own_addresses(&start.committed, &start.last_seen, sid);
+        if addresses.is_empty() {
+            addresses = start.election_addresses;
+        }
+        let messenger = Messenger::new(sid, addresses, settings.is_multi_address);
         let vote = Vote {
             leader: sid,
             zxid: start.last,

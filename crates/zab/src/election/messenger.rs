@@ -375,7 +375,10 @@ impl Messenger {
         for link in self.links.values_mut() {
             *link = Link { is_dialing: true, ..Link::default() };
         }
-        self.addresses = addresses;
+        // A configuration without this server does not change where it can be reached.
+        if !addresses.is_empty() {
+            self.addresses = addresses;
+        }
     }
 
     /// When [`Self::on_time`] is wanted.

@@ -188,9 +188,15 @@ impl World {
                     peer.answer_revalidate(conn, session, true, fx);
                 }
             }
+            Effect::SaveLastSeenConfig { config } => self.nodes[i].configs.1 = config,
+            Effect::ActivateConfig { config } => {
+                // I18: activated versions strictly grow.
+                if config.version <= self.nodes[i].configs.0.version {
+                    self.verdict(Err(format!("I18: {i} activates {:x} again", config.version)));
+                }
+                self.nodes[i].configs.0 = config;
+            }
             Effect::Note { .. }
-            | Effect::SaveLastSeenConfig { .. }
-            | Effect::ActivateConfig { .. }
             | Effect::SessionsTouched { .. }
             | Effect::RevalidateAnswer { .. }
             | Effect::SyncAnswer

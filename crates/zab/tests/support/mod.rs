@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rookeeper_proto::txn::TxnHeader;
+use rookeeper_proto::txn::{Record, Txn, TxnHeader};
 use rookeeper_proto::{SessionId, Sid, Zxid};
-use rookeeper_zab::{Conn, Effects, EnsembleConfig, Instant, Peer, Settings, Start, TxnRecord};
+use rookeeper_zab::{
+    Address, Conn, Effects, EnsembleConfig, Instant, Peer, Settings, Start, TxnRecord,
+};
 
 use disk::{Disk, State};
 use invariants::{Facts, commit_order, epochs_on_disk, leadership};
@@ -37,6 +39,7 @@ pub struct Plan {
     /// Extra lines of the configuration: groups and weights.
     pub extra: String,
     pub counter_max: u32,
+    pub is_reconfig_enabled: bool,
     #[cfg(feature = "planted-bugs")]
     pub bug: Option<rookeeper_zab::Bug>,
 }
@@ -50,6 +53,7 @@ impl Plan {
             tick_ms: 200,
             extra: String::new(),
             counter_max: u32::MAX - 1,
+            is_reconfig_enabled: false,
             #[cfg(feature = "planted-bugs")]
             bug: None,
         }
@@ -79,6 +83,8 @@ pub struct Node {
     pub life: u32,
     pub disk: Disk,
     pub epochs: (u32, u32),
+    /// Configurations on its disk: in force, and last seen.
+    pub configs: (Arc<EnsembleConfig>, Arc<EnsembleConfig>),
     /// What is applied, and what waits for it.
     pub app: State,
     pub pending: VecDeque<TxnRecord>,
@@ -148,6 +154,7 @@ impl World {
             life: 0,
             disk: Disk::default(),
             epochs: (0, 0),
+            configs: (config.clone(), config.clone()),
             app: State::default(),
             pending: VecDeque::new(),
             checked: 0,
@@ -249,6 +256,7 @@ impl World {
             sync_limit: 5,
             is_observer: self.plan.voters < sid.0 as usize,
             counter_max: self.plan.counter_max,
+            is_reconfig_enabled: self.plan.is_reconfig_enabled,
             ..Settings::new(sid)
         };
         #[cfg(feature = "planted-bugs")]
@@ -277,8 +285,9 @@ impl World {
         let is_unknown = node.disk.is_quarantined;
         let start = Start {
             settings,
-            committed: self.config.clone(),
-            last_seen: self.config.clone(),
+            election_addresses: vec![Address { host: format!("h{}", node.sid), port: 3888 }],
+            committed: node.configs.0.clone(),
+            last_seen: node.configs.1.clone(),
             accepted_epoch: node.disk.accepted,
             current_epoch: node.disk.current,
             last: if is_unknown { Zxid::UNKNOWN } else { node.disk.last_durable() },
@@ -338,6 +347,21 @@ impl World {
         let mut bytes = Vec::new();
         let session = SessionId(self.payload as i64);
         TxnHeader { session, cxid: 0, zxid, time_ms: 0, op: 5 }.write(&mut bytes);
+        TxnRecord { zxid, bytes: Bytes::from(bytes) }
+    }
+
+    /// A txn that makes `text` (without a version) the configuration.
+    pub fn reconfig(&self, zxid: Zxid, text: &str) -> TxnRecord {
+        let text = format!("{text}version={:x}", zxid.0);
+        let txn = Txn::SetData {
+            path: "/zookeeper/config".into(),
+            data: Some(text.as_bytes()),
+            version: -1,
+            is_reconfig: true,
+        };
+        let header = TxnHeader { session: SessionId(1), cxid: 0, zxid, time_ms: 0, op: 16 };
+        let mut bytes = Vec::new();
+        Record { header, txn, digest: None }.write(&mut bytes);
         TxnRecord { zxid, bytes: Bytes::from(bytes) }
     }
 

@@ -1,0 +1,162 @@
+//! Membership that changes while the ensemble works.
+
+mod support;
+
+use std::sync::Arc;
+
+use rookeeper_zab::EnsembleConfig;
+use support::disk::entry;
+use support::invariants::integrity;
+use support::{Event, MS, Plan, World};
+
+fn lines(voters: &[i64], observers: &[i64]) -> String {
+    let line = |sid: &i64, role| format!("server.{sid}=h{sid}:2888:3888:{role};h{sid}:2181\n");
+    let voters = voters.iter().map(|sid| line(sid, "participant"));
+    voters.chain(observers.iter().map(|sid| line(sid, "observer"))).collect()
+}
+
+/// Five servers exist; the configuration begins with `voters`; the others know themselves as well.
+fn world(seed: u64, voters: &[i64]) -> World {
+    let mut plan = Plan::new(seed, 5, 0);
+    plan.is_reconfig_enabled = true;
+    let mut world = World::new(plan);
+    for node in &mut world.nodes {
+        let mut members = voters.to_vec();
+        if !members.contains(&node.sid.0) {
+            members.push(node.sid.0);
+        }
+        let text = lines(&members, &[]) + "version=0";
+        let config = Arc::new(EnsembleConfig::parse(&text).expect("valid"));
+        node.configs = (config.clone(), config);
+    }
+    for sid in voters {
+        world.at(0, Event::Restart { node: *sid as usize - 1 });
+    }
+    world.at(0, Event::Workload);
+    world.run_until(3000 * MS).expect("no violation");
+    world
+}
+
+/// Proposes a new membership at the leader; false if there is none that can.
+fn propose(world: &mut World, voters: &[i64], observers: &[i64]) -> bool {
+    let text = lines(voters, observers);
+    let config = EnsembleConfig::parse(&(text.clone() + "version=0")).expect("valid");
+    for i in 0..world.nodes.len() {
+        let Some(peer) = &world.nodes[i].peer else { continue };
+        let is_pending = peer.config().version != peer.last_seen_config().version;
+        let Ok(zxid) = peer.next_zxid() else { continue };
+        if is_pending || !peer.has_synced_quorum(&config) {
+            return false;
+        }
+        let record = world.reconfig(zxid, &text);
+        let verdict = integrity::on_proposed(&mut world.facts, entry(&record));
+        world.verdict(verdict);
+        world.input(i, |p, now, fx| p.propose(now, record, fx).expect("the zxid was asked for"));
+        return true;
+    }
+    false
+}
+
+/// Everyone who serves, under one leader; and all of them know the same members.
+fn settled(world: &mut World, voters: &[i64]) -> (i64, Vec<usize>) {
+    world.run_until(world.now + 8000 * MS).expect("no violation");
+    let serving = world.serving();
+    assert_eq!(serving.len(), 1, "{serving:?}");
+    let ((leader, _), list) = serving.into_iter().next().expect("one");
+    for i in &list {
+        let config = world.nodes[*i].peer.as_ref().expect("serves").config();
+        let members: Vec<i64> = config.voters().map(|sid| sid.0).collect();
+        assert_eq!(members, voters, "at server {}", i + 1);
+        assert_eq!(*world.nodes[*i].configs.0, **config);
+    }
+    let before = world.facts.truth.len();
+    world.run_until(world.now + 1000 * MS).expect("no violation");
+    assert!(before < world.facts.truth.len(), "nothing is committed any more");
+    (leader, list)
+}
+
+#[test]
+fn the_first_leader_gives_the_configuration_a_version() {
+    let mut world = world(1, &[1, 2, 3]);
+    settled(&mut world, &[1, 2, 3]);
+    assert_eq!(world.nodes[0].configs.0.version, 0x1_0000_0000);
+}
+
+#[test]
+fn a_server_joins() {
+    let mut world = world(2, &[1, 2, 3]);
+    world.start(3);
+    world.run_until(world.now + 4000 * MS).expect("no violation");
+    assert!(propose(&mut world, &[1, 2, 3, 4], &[]));
+    let (_, list) = settled(&mut world, &[1, 2, 3, 4]);
+    assert_eq!(list, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_follower_leaves() {
+    let mut world = world(3, &[1, 2, 3, 4]);
+    let ((leader, _), _) = world.serving().into_iter().next().expect("serves");
+    let gone = if leader == 1 { 2 } else { 1 };
+    let rest: Vec<i64> = (1..=4).filter(|sid| *sid != gone).collect();
+    assert!(propose(&mut world, &rest, &[]));
+    world.run_until(world.now + 1000 * MS).expect("no violation");
+    world.crash(gone as usize - 1);
+    let (after, list) = settled(&mut world, &rest);
+    assert_eq!((after, list.len()), (leader, 3), "its leader stays");
+}
+
+#[test]
+fn the_leader_hands_over_and_leaves() {
+    let mut world = world(4, &[1, 2, 3, 4]);
+    let ((leader, _), _) = world.serving().into_iter().next().expect("serves");
+    let rest: Vec<i64> = (1..=4).filter(|sid| *sid != leader).collect();
+    assert!(propose(&mut world, &rest, &[]));
+    world.run_until(world.now + 2000 * MS).expect("no violation");
+    world.crash(leader as usize - 1);
+    let (after, _) = settled(&mut world, &rest);
+    assert_ne!(after, leader);
+}
+
+#[test]
+fn a_follower_becomes_an_observer_and_a_voter_again() {
+    let mut world = world(5, &[1, 2, 3, 4]);
+    let ((leader, _), _) = world.serving().into_iter().next().expect("serves");
+    let one = if leader == 1 { 2 } else { 1 };
+    let rest: Vec<i64> = (1..=4).filter(|sid| *sid != one).collect();
+    assert!(propose(&mut world, &rest, &[one]));
+    let (_, list) = settled(&mut world, &rest);
+    assert_eq!(list.len(), 4);
+    assert!(propose(&mut world, &[1, 2, 3, 4], &[]));
+    let (_, list) = settled(&mut world, &[1, 2, 3, 4]);
+    assert_eq!(list.len(), 4);
+}
+
+#[test]
+fn membership_changes_under_crashes() {
+    for seed in 0..60 {
+        let mut world = world(seed, &[1, 2, 3]);
+        (3..5).for_each(|node| world.start(node));
+        let choices: [&[i64]; 5] =
+            [&[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4, 5], &[2, 3, 4], &[3, 4, 5]];
+        for _ in 0..12 {
+            let pause = world.rng.range(50, 1500) * MS;
+            world.run_until(world.now + pause).expect("no violation");
+            let i = world.rng.below(5) as usize;
+            if world.rng.one_in(2) {
+                world.crash(i);
+                let delay = world.rng.range(10, 2000) * MS;
+                world.after_us(delay, Event::Restart { node: i });
+            } else {
+                let voters = choices[world.rng.below(5) as usize];
+                propose(&mut world, voters, &[]);
+            }
+        }
+        for node in 0..5 {
+            world.at(world.now, Event::Restart { node });
+        }
+        world.run_until(world.now + 15_000 * MS).expect("no violation");
+        let before = world.facts.truth.len();
+        world.run_until(world.now + 2000 * MS).expect("no violation");
+        assert!(before < world.facts.truth.len(), "seed {seed}: {:?}", world.serving());
+    }
+}
