@@ -5,7 +5,7 @@
 mod common;
 
 use common::naive::{self, Mode, Tree, Watches};
-use common::steps::{PATHS, SessionStep, steps};
+use common::steps::{PATHS, SessionStep, step, steps};
 use common::*;
 use proptest::prelude::*;
 use rookeeper_proto::client::request::SetWatches;
@@ -57,7 +57,7 @@ fn watched(path: usize) -> &'static str {
 fn watch_steps() -> impl Strategy<Value = Vec<WatchStep>> {
     let (conn, path) = (0u64..5, 0..=PATHS.len());
     let lists = prop::collection::vec(prop::collection::vec(path.clone(), 0..3), 5..6);
-    let txn = steps(PATHS.len(), 2).prop_filter_map("no step", |mut s| s.pop());
+    let txn = step(PATHS.len());
     let step = prop_oneof![
         4 => (conn.clone(), path.clone(), 0u8..4)
             .prop_map(|(conn, path, mode)| WatchStep::Add { conn, path, mode }),

@@ -3,7 +3,7 @@
 mod common;
 
 use common::naive::{Body, Tree};
-use common::steps::{PATHS, SessionStep, steps};
+use common::steps::{PATHS, SessionStep, step};
 use common::*;
 use proptest::prelude::*;
 use rookeeper_tree::{SNAPSHOTS_MAX, Slice, SnapshotError, SnapshotId};
@@ -17,7 +17,7 @@ enum Event {
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let txn = steps(PATHS.len(), 2).prop_filter_map("no step", |mut s| s.pop());
+    let txn = step(PATHS.len());
     let event = prop_oneof![
         8 => txn.prop_map(Event::Txn),
         1 => Just(Event::Begin),

@@ -59,8 +59,8 @@ fn simple(paths: usize) -> impl Strategy<Value = Step> + Clone {
     ]
 }
 
-/// Histories over the first `paths` of [`PATHS`].
-pub(crate) fn steps(paths: usize, max: usize) -> impl Strategy<Value = Vec<SessionStep>> {
+/// A step over the first `paths` of [`PATHS`].
+pub(crate) fn step(paths: usize) -> impl Strategy<Value = SessionStep> {
     let step = prop_oneof![
         12 => simple(paths),
         1 => Just(Step::Session),
@@ -68,7 +68,12 @@ pub(crate) fn steps(paths: usize, max: usize) -> impl Strategy<Value = Vec<Sessi
         2 => prop::collection::vec(simple(paths), 0..5).prop_map(Step::Multi),
         1 => Just(Step::Failed),
     ];
-    prop::collection::vec((1i64..4, step), 0..max)
+    (1i64..4, step)
+}
+
+/// Histories over the first `paths` of [`PATHS`].
+pub(crate) fn steps(paths: usize, max: usize) -> impl Strategy<Value = Vec<SessionStep>> {
+    prop::collection::vec(step(paths), 0..max)
 }
 
 fn acl(n: u64) -> AclList {
