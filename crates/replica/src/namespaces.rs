@@ -23,10 +23,10 @@ const STAT_BYTES: u64 = 68;
 pub struct Namespace {
     /// Its name, without slashes.
     pub name: Box<str>,
-    /// Bytes of each read.
-    pub reads: Summary,
-    /// Bytes of each write.
-    pub writes: Summary,
+    /// Bytes of each read, once there was one.
+    pub reads: Option<Summary>,
+    /// Bytes of each write, once there was one.
+    pub writes: Option<Summary>,
 }
 
 /// All namespaces.
@@ -52,7 +52,7 @@ impl Namespaces {
     pub fn read(&mut self, path: &str, bytes: usize) {
         let total = (path.len() + bytes) as u64 + STAT_BYTES;
         if let Some(entry) = self.entry(path) {
-            entry.reads.add(total);
+            entry.reads.get_or_insert_default().add(total);
         }
     }
 
@@ -60,7 +60,7 @@ impl Namespaces {
     pub fn write(&mut self, path: &str, bytes: usize) {
         let total = (path.len() + bytes) as u64;
         if let Some(entry) = self.entry(path) {
-            entry.writes.add(total);
+            entry.writes.get_or_insert_default().add(total);
         }
     }
 
@@ -81,15 +81,16 @@ impl Namespaces {
             return None;
         }
         self.by_name.insert(name.into(), self.all.len());
-        let (reads, writes) = (Summary::default(), Summary::default());
-        self.all.push(Namespace { name: name.into(), reads, writes });
+        self.all.push(Namespace { name: name.into(), reads: None, writes: None });
         Some(self.all.len() - 1)
     }
 
-    /// Sets all figures to zero.
+    /// Sets all figures to zero; the names stay, as in Java.
     pub fn reset(&mut self) {
         for namespace in &mut self.all {
-            (namespace.reads, namespace.writes) = (Summary::default(), Summary::default());
+            for summary in [&mut namespace.reads, &mut namespace.writes].into_iter().flatten() {
+                *summary = Summary::default();
+            }
         }
     }
 
@@ -118,9 +119,16 @@ mod tests {
         all.read("/app", 9);
         all.read("/zookeeper", 0);
         all.read("/app", 8);
-        let shown: Vec<_> =
-            all.iter().map(|n| (&*n.name, n.reads.sum, n.reads.count, n.writes.sum)).collect();
-        assert_eq!(shown, [("app", 308, 4, 61), ("zookeeper", 78, 1, 0)]);
+        let shown = |all: &Namespaces| -> Vec<_> {
+            let figures = |s: Option<Summary>| s.map(|s| (s.sum, s.count));
+            let row = |n: &Namespace| (n.name.to_string(), figures(n.reads), figures(n.writes));
+            all.iter().map(row).collect()
+        };
+        let app = ("app".to_owned(), Some((308, 4)), Some((61, 8)));
+        assert_eq!(shown(&all), [app, ("zookeeper".to_owned(), Some((78, 1)), None)]);
+        all.reset();
+        let app = ("app".to_owned(), Some((0, 0)), Some((0, 0)));
+        assert_eq!(shown(&all), [app, ("zookeeper".to_owned(), Some((0, 0)), None)]);
     }
 
     #[test]
@@ -129,6 +137,6 @@ mod tests {
         (0..3 * NAMESPACES_MAX).for_each(|n| all.read(&format!("/{n}/x"), 1));
         all.read("/0", 0);
         assert_eq!(all.iter().count(), NAMESPACES_MAX);
-        assert_eq!(all.iter().next().map(|n| n.reads.count), Some(2));
+        assert_eq!(all.iter().next().and_then(|n| n.reads).map(|reads| reads.count), Some(2));
     }
 }

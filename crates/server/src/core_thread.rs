@@ -150,16 +150,18 @@ impl Core {
         }
         let now = self.clock.now(io.now());
         let id = core(conn);
+        self.replica.on_four_letter_word(id);
         let answer = self.four_letter.answer(
             command,
             &bytes[4..4 + command.argument_bytes()],
             fourletter::Context {
                 replica: &mut self.replica,
-                metrics: &self.metrics,
+                metrics: &mut self.metrics,
                 now,
                 conn: id,
             },
         );
+        self.replica.on_four_letter_answer(answer.len());
         if let Some(out) = io.out(conn) {
             out.extend_from_slice(answer.as_bytes());
         }
@@ -172,8 +174,8 @@ impl Core {
         self.log.events.take_all(&mut events);
         for event in events.drain(..) {
             match event {
-                LogEvent::Durable { zxid, took, records } => {
-                    self.metrics.on_force(took, records);
+                LogEvent::Durable { zxid, queued, took, records } => {
+                    self.metrics.on_force(queued, took, records);
                     if self.fsync_warning < took {
                         self.metrics.slow_forces += 1;
                         tracing::warn!(
@@ -231,8 +233,9 @@ impl Core {
         }
     }
 
-    fn pass_on_log_work(&mut self) {
+    fn pass_on_log_work(&mut self, io: &Io) {
         if self.replica.take_log_work(&mut self.work) {
+            self.log_input.push(LogInput::Handed(io.now()));
             self.log_input.extend(self.work.drain(..).map(LogInput::Command));
             self.log.input.put_all(&mut self.log_input);
         }
@@ -315,6 +318,15 @@ impl Handler for Core {
                 io.close_now(conn);
                 return bytes.len();
             };
+            if !self.replica.admits_request_of(len) {
+                tracing::warn!(
+                    "closed connection of {:?}: with this request of {len} bytes the large requests \
+                     in flight would pass largeRequestMaxBytes",
+                    io.peer_addr(conn),
+                );
+                io.close_now(conn);
+                return bytes.len();
+            }
             let Some(frame) = rest.get(4..4 + len) else {
                 io.want(conn, 4 + len);
                 return at;
@@ -327,7 +339,10 @@ impl Handler for Core {
         }
     }
 
-    fn on_closed(&mut self, _io: &mut Io, conn: NetConn, _why: CloseReason) {
+    fn on_closed(&mut self, _io: &mut Io, conn: NetConn, why: CloseReason) {
+        if matches!(why, CloseReason::PeerClosed) {
+            self.replica.on_peer_closed();
+        }
         self.replica.on_closed(core(conn));
     }
 
@@ -343,7 +358,7 @@ impl Handler for Core {
     }
 
     fn on_turn_end(&mut self, io: &mut Io) {
-        self.pass_on_log_work();
+        self.pass_on_log_work(io);
         self.serialise_slice();
         self.log_notices();
         self.try_to_stop(io);

@@ -22,6 +22,8 @@ use crate::mailbox::Mailbox;
 pub(crate) enum LogInput {
     /// Append, or begin a new file.
     Command(LogCommand),
+    /// When the commands behind this were handed over, for the figures.
+    Handed(Instant),
     /// The core knows that the disk was full and has dropped what it prepared since.
     Continue,
     /// Commit what is there and end.
@@ -35,6 +37,8 @@ pub(crate) enum LogEvent {
     Durable {
         /// The last durable txn.
         zxid: Zxid,
+        /// How long the first record of the batch had waited.
+        queued: Duration,
         /// How long the write and the force took.
         took: Duration,
         /// Records in the batch.
@@ -71,7 +75,7 @@ pub(crate) fn start(
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("rookeeper-log".to_owned())
-        .spawn(move || LogThread { log, mail, waker, state: State::Open }.run())
+        .spawn(move || LogThread { log, mail, waker, state: State::Open, handed: None }.run())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,8 @@ struct LogThread {
     mail: Arc<LogMail>,
     waker: Waker,
     state: State,
+    /// When the first command not committed yet was handed over.
+    handed: Option<Instant>,
 }
 
 impl LogThread {
@@ -141,6 +147,7 @@ impl LogThread {
                         self.settle(rolled)?;
                     }
                 }
+                LogInput::Handed(at) => self.handed = self.handed.or(Some(at)),
                 LogInput::Continue => {
                     if self.state == State::Dropping {
                         self.state = State::Waiting;
@@ -158,9 +165,11 @@ impl LogThread {
         if records == 0 || self.state != State::Open {
             return Ok(());
         }
+        let handed = self.handed.take().unwrap_or(started);
         let committed = self.log.commit();
         if let Some(zxid) = self.settle(committed)? {
-            self.report(LogEvent::Durable { zxid, took: started.elapsed(), records });
+            let queued = started.saturating_duration_since(handed);
+            self.report(LogEvent::Durable { zxid, queued, took: started.elapsed(), records });
         }
         Ok(())
     }

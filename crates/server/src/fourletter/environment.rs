@@ -6,7 +6,7 @@ use crate::version::VERSION_LINE;
 /// read them.
 pub(super) fn text() -> String {
     let uname = rustix::system::uname();
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let user = user();
     let release = uname.release().to_string_lossy();
     let host = uname.nodename().to_string_lossy();
     let dir = std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
@@ -24,8 +24,8 @@ pub(super) fn text() -> String {
         ("os.name", "Linux"),
         ("os.arch", if cfg!(target_arch = "x86_64") { "amd64" } else { std::env::consts::ARCH }),
         ("os.version", &release),
-        ("user.name", &variable("USER")),
-        ("user.home", &variable("HOME")),
+        ("user.name", &user.0),
+        ("user.home", &user.1),
         ("user.dir", &dir),
         ("os.memory.free", &format!("{}MB", memory.0)),
         ("os.memory.max", &format!("{}MB", memory.1)),
@@ -35,6 +35,22 @@ pub(super) fn text() -> String {
         out += &format!("{key}={value}\n");
     }
     out + &format!("os.memory.total={}MB\n", memory.1)
+}
+
+/// Name and home of the user the process runs as: the system's table first, as Java asks it, since
+/// a service manager need not set the variables.
+fn user() -> (String, String) {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let entry = table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        match fields[..] {
+            [name, _, id, _, _, home, ..] if id == uid => Some((name.to_owned(), home.to_owned())),
+            _ => None,
+        }
+    });
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    entry.unwrap_or_else(|| (variable("USER"), variable("HOME")))
 }
 
 /// Free and total memory of the machine in megabytes; zeros where they cannot be told.

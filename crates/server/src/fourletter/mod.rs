@@ -97,7 +97,7 @@ impl Command {
 /// What an answer may look at, and for the resetting words change.
 pub(crate) struct Context<'a> {
     pub(crate) replica: &'a mut Replica,
-    pub(crate) metrics: &'a ServerMetrics,
+    pub(crate) metrics: &'a mut ServerMetrics,
     pub(crate) now: Now,
     /// The connection that asks.
     pub(crate) conn: ConnId,
@@ -123,9 +123,6 @@ impl FourLetter {
         argument: &[u8],
         context: Context<'_>,
     ) -> String {
-        if command == Command::TelnetInterrupt {
-            return String::new();
-        }
         if command != Command::Srvr && !self.config.four_letter.allows(command.name()) {
             return format!(
                 "{} is not executed because it is not in the whitelist.\n",

@@ -33,6 +33,7 @@ pub(super) fn text(
         Command::Stat => stat(&context),
         Command::Srst => {
             context.replica.reset_stats();
+            context.metrics.reset();
             "Server stats reset.\n".to_owned()
         }
         Command::Crst => {
@@ -43,8 +44,8 @@ pub(super) fn text(
         Command::Conf => conf(this),
         Command::Dirs => format!(
             "datadir_size: {}\nlogdir_size: {}\n",
-            directory_bytes(&this.snap_dir, "snapshot."),
-            directory_bytes(&this.log_dir, "log.")
+            directory_bytes(&this.snap_dir),
+            directory_bytes(&this.log_dir)
         ),
         Command::Dump => dump(&context),
         Command::Envi => environment::text(),
@@ -136,23 +137,24 @@ fn conf(this: &FourLetter) -> String {
         client_port: i32::from(this.client_port),
         secure_client_port: -1,
         snap_dir: &this.snap_dir,
-        snap_dir_bytes: directory_bytes(&this.snap_dir, ""),
+        snap_dir_bytes: directory_bytes(&this.snap_dir),
         log_dir: &this.log_dir,
-        log_dir_bytes: directory_bytes(&this.log_dir, ""),
+        log_dir_bytes: directory_bytes(&this.log_dir),
         server_id: 0,
     };
     conf_lines(&this.config, facts)
 }
 
-/// Bytes of the files in a directory whose names begin with `prefix`; 0 if it cannot be read.
-fn directory_bytes(dir: &Path, prefix: &str) -> u64 {
+/// Bytes of all files below a directory; what cannot be read counts nothing.
+fn directory_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     entries
         .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
-        .filter_map(|entry| entry.metadata().ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|metadata| metadata.len())
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => directory_bytes(&entry.path()),
+            Ok(found) => found.len(),
+            Err(_) => 0,
+        })
         .sum()
 }
 
@@ -190,8 +192,12 @@ fn connections_dump(context: &Context<'_>) -> String {
     let mut by_expiry: BTreeMap<u64, Vec<&Conn>> = BTreeMap::new();
     for conn in replica.conns().iter() {
         let session = conn.slot.and_then(|slot| replica.sessions().at(slot));
-        let at_ms = session.map_or(conn.accepted_ms + config.sessionless_timeout_ms, |session| {
-            session.expire_at_ms
+        // Java's queue of connections has buckets of its own, as long as the time-out of connections
+        // without a session.
+        let bucket_ms = config.sessionless_timeout_ms.max(1);
+        let at_ms = session.map_or(config.sessionless_deadline_ms(conn.accepted_ms), |session| {
+            let due_ms = session.expire_at_ms.saturating_sub(config.tick_time_ms);
+            (due_ms / bucket_ms + 1) * bucket_ms
         });
         by_expiry.entry(at_ms).or_default().push(conn);
     }

@@ -20,10 +20,18 @@ pub(crate) struct ServerMetrics {
     pub(crate) force_ms: Summary,
     /// `sync_processor_batch_size`.
     pub(crate) batch_records: Summary,
-    /// `fsync_threshold_exceed_count`.
+    /// `sync_processor_queue_flush_time_ms`: write and force of a batch, counted for each record.
+    pub(crate) flush_ms: Quantiles,
+    /// `sync_processor_queue_time_ms`: from handing over to the begin of the batch.
+    pub(crate) queue_ms: Quantiles,
+    /// `sync_processor_queue_and_flush_time_ms`: both together.
+    pub(crate) queue_and_flush_ms: Quantiles,
+    /// `sync_process_time`: the same as the flush, once for each batch.
+    pub(crate) process_ms: Summary,
+    /// Forces slower than `fsync.warningthresholdms`.
     pub(crate) slow_forces: u64,
     /// `startup_txns_loaded`, `startup_snap_load_time`, `dbinittime`.
-    pub(crate) startup: Startup,
+    pub(crate) startup: Option<Startup>,
 }
 
 /// What the start took.
@@ -31,16 +39,32 @@ pub(crate) struct ServerMetrics {
 pub(crate) struct Startup {
     /// Records replayed.
     pub(crate) records: u64,
-    /// From the first byte read to a usable tree.
-    pub(crate) load_ms: u64,
+    /// From the first byte of the snapshot to its last.
+    pub(crate) snapshot_ms: u64,
+    /// Replaying the log.
+    pub(crate) records_ms: u64,
 }
 
 impl ServerMetrics {
-    /// A batch was forced.
-    pub(crate) fn on_force(&mut self, took: Duration, records: usize) {
-        self.force_ms.add(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        self.batch_records.add(records as u64);
+    /// A batch was forced, whose first record had waited for `queued`.
+    pub(crate) fn on_force(&mut self, queued: Duration, took: Duration, records: usize) {
+        let records = records as u64;
+        self.force_ms.add(millis(took));
+        self.process_ms.add(millis(took));
+        self.batch_records.add(records);
+        self.flush_ms.add_many(millis(took), records);
+        self.queue_ms.add_many(millis(queued), records);
+        self.queue_and_flush_ms.add_many(millis(queued + took), records);
     }
+
+    /// What `srst` resets: everything, as in Java the figures of the start as well.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A value as Java prints it: whole numbers bare, means with a decimal point.
@@ -68,6 +92,11 @@ pub(crate) fn java_decimal(value: f64) -> String {
 /// The node count as Java counts: the root stands under two names.
 pub(crate) fn java_node_count(replica: &Replica) -> usize {
     replica.tree().node_count() + 1
+}
+
+/// The size of paths and data as Java counts: one byte for the root's second name.
+fn java_data_size(replica: &Replica) -> i64 {
+    replica.tree().approximate_data_size() + 1
 }
 
 /// Collects names and values, without the `zk_` prefix.
@@ -112,6 +141,7 @@ pub(crate) fn all(replica: &Replica, shell: &ServerMetrics, now: Now) -> Vec<(St
     gauges(&mut list, replica, now);
     counters(&mut list, replica);
     summaries(&mut list, replica, shell);
+    namespaces(&mut list, replica);
     names::COUNTERS_ELSEWHERE.iter().for_each(|name| list.whole(name, 0));
     names::BASIC_ELSEWHERE.iter().for_each(|name| list.basic(name, Summary::default()));
     names::ADVANCED_ELSEWHERE.iter().for_each(|name| list.advanced_zero(name));
@@ -131,7 +161,7 @@ fn gauges(list: &mut List, replica: &Replica, now: Now) {
     list.whole("znode_count", java_node_count(replica));
     list.whole("ephemerals_count", tree.ephemerals_count());
     list.whole("watch_count", replica.watches().watch_count());
-    list.whole("approximate_data_size", tree.approximate_data_size());
+    list.whole("approximate_data_size", java_data_size(replica));
     list.whole("global_sessions", replica.sessions().len());
     list.whole("local_sessions", 0);
     list.whole("last_client_response_size", stats.last_response_bytes);
@@ -140,7 +170,8 @@ fn gauges(list: &mut List, replica: &Replica, now: Now) {
     list.whole("auth_failed_count", stats.auth_failed);
     list.whole("open_file_descriptor_count", process::open_descriptors());
     list.whole("max_file_descriptor_count", process::max_descriptors());
-    list.0.push(("connection_drop_probability".to_owned(), Value::Decimal(0.0)));
+    let drop_probability = Value::Decimal(replica.connection_tokens().drop_probability());
+    list.0.push(("connection_drop_probability".to_owned(), drop_probability));
     for name in
         ["outstanding_tls_handshake", "non_mtls_remote_conn_count", "non_mtls_local_conn_count"]
     {
@@ -152,6 +183,12 @@ fn counters(list: &mut List, replica: &Replica) {
     let stats = replica.stats();
     list.whole("connection_request_count", stats.connection_requests);
     list.whole("connection_rejected", stats.connections_rejected);
+    list.whole("connection_drop_count", stats.closed_by_peer);
+    list.whole("large_requests_rejected", stats.large_requests_rejected);
+    // Every request passes preparation and the log's stage in Java; here those that wait included.
+    let requests = stats.latency_ms.count + replica.outstanding() as u64;
+    list.whole("prep_processor_request_queued", requests);
+    list.whole("sync_processor_request_queued", requests);
     list.whole("connection_revalidate_count", stats.connections_revalidated);
     list.whole("bytes_received_count", stats.bytes_received);
     list.whole("response_bytes", stats.response_bytes);
@@ -175,13 +212,55 @@ fn summaries(list: &mut List, replica: &Replica, shell: &ServerMetrics) {
     list.basic("node_changed_watch_count", stats.watchers_changed);
     list.basic("node_children_watch_count", stats.watchers_children);
     list.basic("prep_process_time", stats.prep_ms);
-    let once = |value| {
+    list.basic("sync_process_time", shell.process_ms);
+    list.basic("connection_token_deficit", stats.token_deficit);
+    list.advanced("sync_processor_queue_flush_time_ms", &shell.flush_ms);
+    list.advanced("sync_processor_queue_time_ms", &shell.queue_ms);
+    list.advanced("sync_processor_queue_and_flush_time_ms", &shell.queue_and_flush_ms);
+    list.advanced("propagation_latency", &stats.propagation_ms);
+    let once = |value: Option<u64>| {
         let mut summary = Summary::default();
-        summary.add(value);
+        value.into_iter().for_each(|value| summary.add(value));
         summary
     };
-    list.basic("startup_txns_loaded", once(shell.startup.records));
-    list.basic("startup_txns_load_time", once(shell.startup.load_ms));
-    list.basic("startup_snap_load_time", once(shell.startup.load_ms));
-    list.basic("dbinittime", once(shell.startup.load_ms));
+    // Java has no figures of the records when there were none.
+    let startup = shell.startup;
+    let replayed = startup.filter(|startup| 0 < startup.records);
+    list.basic("startup_txns_loaded", once(replayed.map(|s| s.records)));
+    list.basic("startup_txns_load_time", once(replayed.map(|s| s.records_ms)));
+    list.basic("startup_snap_load_time", once(startup.map(|s| s.snapshot_ms)));
+    list.basic("dbinittime", once(startup.map(|s| s.snapshot_ms + s.records_ms)));
+}
+
+/// The sets keyed by the first component of paths. Quotas are shown, as in Java, where one is set on
+/// that component itself.
+fn namespaces(list: &mut List, replica: &Replica) {
+    for namespace in replica.stats().namespaces.iter() {
+        for (name, summary) in
+            [("read_per_namespace", namespace.reads), ("write_per_namespace", namespace.writes)]
+        {
+            if let Some(summary) = summary {
+                list.basic(&format!("{}_{name}", namespace.name), summary);
+            }
+        }
+    }
+    let Some(quotas) = replica.tree().get("/zookeeper/quota") else { return };
+    for node in quotas.child_nodes() {
+        let name = node.name();
+        let Some(quota) = replica.tree().quota_of(&format!("/{name}")) else { continue };
+        let mut gauge = |kind: &str, value: i64| {
+            if value != -1 {
+                list.whole(&format!("{name}_quota_{kind}_per_namespace"), value);
+            }
+        };
+        if let Ok(limits) = quota.limits {
+            let effective = |hard: i64, soft: i64| if -1 < hard { hard } else { soft };
+            gauge("count_limit", effective(limits.count_hard, limits.count));
+            gauge("bytes_limit", effective(limits.bytes_hard, limits.bytes));
+        }
+        if let Ok(usage) = quota.usage {
+            gauge("count_usage", usage.count);
+            gauge("bytes_usage", usage.bytes);
+        }
+    }
 }
