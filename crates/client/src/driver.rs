@@ -255,6 +255,10 @@ impl Running {
 
     fn state(&mut self, state: SessionState, watchers: &[WatchId]) {
         tracing::debug!(state = state.name(), "session");
+        // Before anybody who waits for the state goes on.
+        if let Some(listener) = &self.driver.listener {
+            listener(Told::State(state));
+        }
         let credentials = self.driver.session.credentials().cloned();
         let timeout_ms = self.driver.session.timeout_ms();
         self.driver.standing.send_modify(|standing| {
@@ -270,9 +274,6 @@ impl Running {
             if let Some(sink) = self.sinks.get_mut(id) {
                 sink.reconnected();
             }
-        }
-        if let Some(listener) = &self.driver.listener {
-            listener(Told::State(state));
         }
     }
 

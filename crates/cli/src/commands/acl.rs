@@ -11,32 +11,42 @@ use crate::shell::usage;
 use crate::table::Command;
 use rookeeper_client::Watch;
 
-/// Reads `scheme:id:perm,scheme:id:perm`. What is wrong is told and left out, as by Apache's shell.
-pub(super) fn parse(session: &Session<'_>, text: &str) -> Vec<Acl> {
+/// Reads `scheme:id:perm,scheme:id:perm`. Everything wrong is told, in the words of Apache's shell;
+/// unlike there, nothing is sent then: half an ACL could lock everybody out.
+pub(super) fn parse(session: &Session<'_>, text: &str) -> Option<Vec<Acl>> {
+    let mut good = true;
+    let mut complain = |text: String| {
+        session.err(&text);
+        good = false;
+    };
     let mut list = Vec::new();
     for part in text.split(',') {
-        let sides = part.split_once(':').zip(part.rsplit_once(':'));
-        let Some(((scheme, rest), (_, letters))) =
-            sides.filter(|((_, rest), _)| rest.contains(':'))
-        else {
-            session.err(&format!("{part} does not have the form scheme:id:perm"));
-            continue;
-        };
-        let id = &rest[..rest.len() - letters.len() - 1];
-        let mut perms = 0;
-        for letter in letters.chars() {
-            match letter {
-                'r' => perms |= acl::READ,
-                'w' => perms |= acl::WRITE,
-                'c' => perms |= acl::CREATE,
-                'd' => perms |= acl::DELETE,
-                'a' => perms |= acl::ADMIN,
-                other => session.err(&format!("Unknown perm type: {other}")),
+        match split(part) {
+            Some((scheme, id, letters)) => {
+                let perms = letters.chars().fold(0, |perms, letter| match letter {
+                    'r' => perms | acl::READ,
+                    'w' => perms | acl::WRITE,
+                    'c' => perms | acl::CREATE,
+                    'd' => perms | acl::DELETE,
+                    'a' => perms | acl::ADMIN,
+                    other => {
+                        complain(format!("Unknown perm type: {other}"));
+                        perms
+                    }
+                });
+                list.push(acl::entry(perms, scheme, id));
             }
+            None => complain(format!("{part} does not have the form scheme:id:perm")),
         }
-        list.push(acl::entry(perms, scheme, id));
     }
-    list
+    good.then_some(list)
+}
+
+/// Scheme up to the first colon, permissions behind the last one, the id between them.
+fn split(part: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = part.split_once(':')?;
+    let (id, letters) = rest.rsplit_once(':')?;
+    Some((scheme, id, letters))
 }
 
 pub(super) fn add_auth(session: &mut Session<'_>, command: &Command, parsed: &Parsed) -> Outcome {
@@ -73,9 +83,7 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let list = parse(session, parsed.arg(2).unwrap_or_default());
     let path = path(parsed)?;
     let version = version(parsed)?;
-    if list.is_empty() {
-        return Err(Failure::new("Acl is not valid : null"));
-    }
+    let Some(list) = list else { return Err(Failure::new("Acl is not valid : null")) };
     let client = session.client()?;
     if !parsed.has("R") {
         let stat = session.wait(client.set_acl(path, &list, version))?;

@@ -53,11 +53,10 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
         options = options.without_data();
     }
     if let Some(text) = parsed.arg(3) {
-        let list = acl::parse(session, text);
-        if list.is_empty() {
+        let Some(list) = acl::parse(session, text) else {
             session.err("KeeperErrorCode = InvalidACL");
             return Err(unquoted(Failure::new("Acl is not valid : null"), words, parsed));
-        }
+        };
         options = options.with_acl(list);
     }
     let client = session.client()?;

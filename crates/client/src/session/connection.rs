@@ -127,6 +127,8 @@ impl Session {
             return self.end(SessionState::Closed);
         }
         self.last_alive = Some(self.last_heard);
+        let state = SessionState::Disconnected;
+        self.outputs.push_back(Output::State { state, watchers: Vec::new() });
         for lost in std::mem::take(&mut self.in_flight) {
             match lost.watch {
                 WatchChange::Remove { path, which, locally: true } if lost.call.is_some() => {
@@ -136,8 +138,6 @@ impl Session {
                 _ => self.done(lost.call, Err(Failure::ConnectionLoss { sent: true })),
             }
         }
-        let state = SessionState::Disconnected;
-        self.outputs.push_back(Output::State { state, watchers: Vec::new() });
         self.wait(now);
     }
 
@@ -156,7 +156,7 @@ impl Session {
         self.read_only_now = false;
     }
 
-    /// The session is over: everything pending fails.
+    /// The session is over: everything pending fails, behind the news of it.
     pub(super) fn end(&mut self, state: SessionState) {
         if matches!(self.phase, Phase::Over(_)) {
             return;
@@ -166,6 +166,7 @@ impl Session {
         }
         self.drop_transport();
         self.phase = Phase::Over(state);
+        self.outputs.push_back(Output::State { state, watchers: Vec::new() });
         for sent in std::mem::take(&mut self.in_flight) {
             let result = match sent.op {
                 OpCode::CloseSession => Ok(Reply { zxid: Zxid(-1), body: Vec::new() }),
@@ -180,7 +181,6 @@ impl Session {
         for auth in std::mem::take(&mut self.auths) {
             self.done(auth.call, Err(Failure::Over(state)));
         }
-        self.outputs.push_back(Output::State { state, watchers: Vec::new() });
     }
 
     /// Reads the answer to the handshake.

@@ -2,7 +2,8 @@
 //! and the next deadline come out.
 //!
 //! It guarantees: replies complete in request order and an event is given out before any reply that
-//! follows it on the wire; a request is sent at most once; a write whose reply was lost is told
+//! follows it on the wire, a
+//! change of state before the completions it causes; a request is sent at most once; a write whose reply was lost is told
 //! apart from one that was never sent; watches and credentials are re-established on every new
 //! connection before any further request; bytes of a hostile server end the connection and never
 //! panic. Given the same inputs and seed it behaves the same, so that a simulator can run it.

@@ -43,8 +43,8 @@ impl Session {
         if header.err == 0 {
             self.done(call, Ok(Reply { zxid: header.zxid, body: Vec::new() }));
         } else {
-            self.done(call, Err(Failure::Code(header.err)));
             self.end(SessionState::AuthFailed);
+            self.done(call, Err(Failure::Code(header.err)));
         }
         Ok(())
     }
@@ -61,18 +61,18 @@ impl Session {
         }
         let code = ErrorCode::from_i32(header.err);
         if code == Some(ErrorCode::SessionClosedRequireSaslAuth) {
-            self.done(call, Err(Failure::Code(header.err)));
             self.end(SessionState::AuthFailed);
+            self.done(call, Err(Failure::Code(header.err)));
             return Ok(());
         }
         self.settle_watch(op, code, watch);
+        if op == OpCode::CloseSession {
+            self.end(SessionState::Closed);
+        }
         if header.err != 0 {
             self.done(call, Err(Failure::Code(header.err)));
         } else {
             self.done(call, Ok(Reply { zxid: header.zxid, body: body.to_vec() }));
-        }
-        if op == OpCode::CloseSession {
-            self.end(SessionState::Closed);
         }
         Ok(())
     }
