@@ -146,6 +146,9 @@ impl Election {
 
     /// Whether the present proposal has its quorum; starts the settle time when it gets it.
     pub fn check_quorum(&mut self, now: Instant, at: &Surroundings<'_>) -> Step {
+        if self.own.zxid == Zxid::UNKNOWN {
+            return Step::Wait;
+        }
         let mine = self.proposal;
         let agreeing = |(sid, vote): (&Sid, &Vote)| vote.agrees_with(&mine).then_some(*sid);
         let set: BTreeSet<Sid> = self.received.iter().filter_map(agreeing).collect();

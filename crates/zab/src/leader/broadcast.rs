@@ -18,6 +18,7 @@ use crate::core::{Core, planted};
 use crate::effects::{Conn, Effect, Effects, ServingRole};
 use crate::leave::{Leave, Step};
 use crate::limits;
+use crate::quorum::oracle;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
@@ -134,7 +135,9 @@ impl Leader {
     /// The own log made progress.
     pub(super) fn ack_own(&mut self, core: &Core) {
         let (sid, durable) = (core.sid(), core.store.durable());
-        for entry in &mut self.outstanding {
+        let fresh = self.own_acked;
+        let begin = self.outstanding.partition_point(|entry| entry.record.zxid <= fresh);
+        for entry in self.outstanding.range_mut(begin..) {
             if durable < entry.record.zxid {
                 break;
             }
@@ -142,15 +145,15 @@ impl Leader {
                 entry.acks.insert(sid);
             }
         }
+        self.own_acked = durable;
     }
 
     /// Commits what has its quorum, in order.
     pub(super) fn try_commit(&mut self, core: &mut Core, fx: &mut Effects) -> Step {
         let mut last = None;
         while let Some(first) = self.outstanding.front() {
-            let is_committed =
-                crate::quorum::oracle::is_quorum(&first.joint, &first.acks, core.oracle)
-                    || planted!(core, CommitWithoutQuorum) && !first.acks.is_empty();
+            let is_committed = oracle::is_quorum(&first.joint, &first.acks, core.oracle)
+                || planted!(core, CommitWithoutQuorum) && !first.acks.is_empty();
             if !is_committed {
                 break;
             }
@@ -192,9 +195,9 @@ impl Leader {
 
     /// Becomes the established leader once a quorum has accepted it, and lets learners serve.
     pub(super) fn check_leader_acks(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) {
-        let is_quorum =
-            crate::quorum::oracle::is_quorum(&self.joint, &self.leader_acks, core.oracle);
-        if self.phase == Phase::Synchronizing && is_quorum {
+        if self.phase == Phase::Synchronizing
+            && oracle::is_quorum(&self.joint, &self.leader_acks, core.oracle)
+        {
             self.phase = Phase::Broadcasting;
             self.deadline = None;
             core.activate_config(core.last_seen.clone(), fx);
@@ -207,8 +210,6 @@ impl Leader {
         if self.phase != Phase::Broadcasting {
             return;
         }
-        let up_to_date: bytes::Bytes =
-            QuorumPacket::bare(PacketType::UpToDate, Zxid::UNKNOWN).to_bytes().into();
         let ready = self.learners.values_mut().filter(|l| l.stage == Stage::AwaitStart);
         let conns: Vec<Conn> = ready
             .map(|learner| {
@@ -218,7 +219,8 @@ impl Leader {
             })
             .collect();
         for conn in conns {
-            self.send(conn, up_to_date.clone(), fx);
+            let up_to_date = QuorumPacket::bare(PacketType::UpToDate, Zxid::UNKNOWN);
+            self.send_packet(conn, &up_to_date, fx);
         }
     }
 

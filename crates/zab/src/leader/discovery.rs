@@ -11,6 +11,7 @@ use super::{Drop, Leader, Packet, Phase, Stage};
 use crate::core::{Core, planted};
 use crate::effects::{Conn, Effects};
 use crate::limits;
+use crate::quorum::oracle;
 use crate::time::Instant;
 
 impl Leader {
@@ -70,8 +71,9 @@ impl Leader {
 
     /// Fixes the epoch once a quorum has said what it accepted.
     pub(super) fn check_connected(&mut self, core: &mut Core, fx: &mut Effects) {
-        let is_quorum = crate::quorum::oracle::is_quorum(&self.joint, &self.connected, core.oracle);
-        if self.phase != Phase::Discovering || !is_quorum {
+        if self.phase != Phase::Discovering
+            || !oracle::is_quorum(&self.joint, &self.connected, core.oracle)
+        {
             return;
         }
         // Beyond i32::MAX the zxid would be negative; 2^31 elections are not reachable honestly.
@@ -151,9 +153,9 @@ impl Leader {
 
     /// Makes the epoch current once a quorum has accepted it and is not ahead.
     pub(super) fn check_epoch_acks(&mut self, core: &mut Core, fx: &mut Effects) {
-        let is_quorum =
-            crate::quorum::oracle::is_quorum(&self.joint, &self.epoch_acks, core.oracle);
-        if self.phase == Phase::AwaitEpochAcks && is_quorum {
+        if self.phase == Phase::AwaitEpochAcks
+            && oracle::is_quorum(&self.joint, &self.epoch_acks, core.oracle)
+        {
             self.phase = Phase::WritingEpoch;
             core.store.write_current(self.epoch, fx);
         }

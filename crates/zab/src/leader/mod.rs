@@ -94,6 +94,8 @@ pub(crate) struct Leader {
     /// Last proposed zxid; (epoch, 0) before the first.
     proposed: Zxid,
     outstanding: VecDeque<Outstanding>,
+    /// Everything through it is acknowledged by the own log.
+    own_acked: Zxid,
     /// Syncs that wait for a commit.
     syncs: VecDeque<(Zxid, Conn)>,
     /// End of the present phase's patience; none while broadcasting.
@@ -119,6 +121,7 @@ impl Leader {
             leader_acks: BTreeSet::new(),
             proposed: Zxid::ZERO,
             outstanding: VecDeque::new(),
+            own_acked: Zxid::ZERO,
             syncs: VecDeque::new(),
             deadline: Some(now + core.settings.init_time()),
             next_ping: now + core.settings.tick / 2,
@@ -189,7 +192,8 @@ impl Leader {
             }
         }
         if let Some(learner) = self.learners.get_mut(&conn) {
-            learner.buffer = buffer.split_off(at);
+            buffer.drain(..at);
+            learner.buffer = buffer;
         }
         self.settle(now, core, fx)
     }

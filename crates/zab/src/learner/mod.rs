@@ -191,7 +191,7 @@ impl Learner {
 
     /// Handles whole packets as long as the phase expects any.
     fn parse(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut at = 0;
         let outcome = loop {
             if let Phase::AwaitSignature(_) = self.phase {
@@ -220,13 +220,11 @@ impl Learner {
                 break Err(leave);
             }
         };
-        let rest = &buffer[at..];
-        if matches!(self.phase, Phase::ReceivingSnapshot(_)) {
-            if !rest.is_empty() {
-                fx.push(Effect::SnapshotBytes { bytes: Bytes::copy_from_slice(rest) });
-            }
-        } else {
-            self.buffer = rest.to_vec();
+        buffer.drain(..at);
+        if !matches!(self.phase, Phase::ReceivingSnapshot(_)) {
+            self.buffer = buffer;
+        } else if !buffer.is_empty() {
+            fx.push(Effect::SnapshotBytes { bytes: buffer.into() });
         }
         outcome
     }
@@ -276,8 +274,12 @@ impl Learner {
 
     /// The role ends; the connection is closed by whoever ends it.
     pub(crate) fn stop(self, fx: &mut Effects) {
-        let is_receiving = matches!(self.phase, Phase::ReceivingSnapshot(_))
-            || matches!(self.mode, Mode::Snapshot(_)) && self.phase != Phase::Serving;
+        // Once the installation has been asked for, it is carried out.
+        let is_receiving = match self.phase {
+            Phase::ReceivingSnapshot(_) | Phase::AwaitSignature(_) => true,
+            Phase::Synchronizing => matches!(self.mode, Mode::Snapshot(_)),
+            _ => false,
+        };
         if is_receiving {
             fx.push(Effect::AbandonSnapshot);
         }
