@@ -2,7 +2,7 @@
 //! 5.4, 5.5): evaluated at one moment, between two txns, watch registration included.
 //!
 //! Paths are not validated here: a path that cannot exist is simply not found. Null paths are a
-//! marshalling error but where watches are looked up, as in Java.
+//! marshalling error but for addWatch and where watches are looked up, as in Java.
 
 use std::borrow::Cow;
 
@@ -205,7 +205,10 @@ impl ReadContext<'_> {
             1 => WatchMode::PersistentRecursive,
             _ => return Err(ErrorCode::MarshallingError),
         };
-        self.watches.add(self.tree, self.conn, required(&r.path)?, mode);
+        // A null path is accepted; Java keeps a watch for it, which nothing can ever fire.
+        if let Some(path) = &r.path {
+            self.watches.add(self.tree, self.conn, path, mode);
+        }
         out.put_i32(0);
         Ok(())
     }
