@@ -12,6 +12,7 @@ mod mailbox;
 mod metrics;
 pub mod real_disk;
 mod recovery;
+mod retention;
 mod settings;
 mod snapshot_thread;
 mod start;

@@ -3,11 +3,13 @@
 use rookeeper_replica::ReplicaConfig;
 use rookeeper_replica::auth::AuthConfig;
 use rookeeper_replica::prep::PrepConfig;
+use rookeeper_replica::throttle::{ConnectionTokensConfig, LargeRequestsConfig};
 use rookeeper_storage::{Compression, TxnLogOptions};
 use rookeeper_tree::TreeOptions;
 
 use crate::config::Config;
 use crate::config::areas::auth::DigestAlgorithm;
+use crate::config::areas::limits::{ConnectionThrottle, LimitsConfig};
 use crate::config::areas::storage::SnapshotCompression;
 
 fn unsigned<T: TryInto<u64>>(value: T) -> u64 {
@@ -24,16 +26,52 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
         max_session_timeout_ms: sessions.max_session_timeout_ms,
         max_client_cnxns: u32::try_from(limits.max_client_cnxns).unwrap_or(0),
         max_cnxns: u32::try_from(limits.max_cnxns).unwrap_or(0),
-        global_outstanding_limit: usize::try_from(limits.global_outstanding_limit)
-            .unwrap_or(1)
-            .max(1),
+        global_outstanding_limit: outstanding_limit(limits),
         sessionless_timeout_ms: unsigned(config.client.sessionless_timeout_ms),
         snap_count: unsigned(storage.snap_count),
         snap_size_limit_bytes: storage.snap_size_limit_kb.map(|kb| unsigned(kb) * 1024),
         container_check_interval_ms: unsigned(storage.container_check_interval_ms).max(1),
         container_max_per_minute: unsigned(storage.container_max_per_minute),
         container_max_never_used_ms: storage.container_max_never_used_interval_ms,
+        connection_tokens: connection_tokens(&limits.connections),
+        large_requests: LargeRequestsConfig {
+            threshold_bytes: limits
+                .large_requests
+                .threshold_bytes
+                .and_then(|bytes| usize::try_from(bytes).ok()),
+            max_bytes: usize::try_from(limits.large_requests.max_bytes).unwrap_or(0),
+        },
         ..ReplicaConfig::default()
+    }
+}
+
+/// Requests in flight before sockets are no longer read. Java's request throttler has its own, lower
+/// limit and a queue before it; here both are the same back-pressure.
+fn outstanding_limit(limits: &LimitsConfig) -> usize {
+    let limit = usize::try_from(limits.global_outstanding_limit).unwrap_or(1).max(1);
+    match usize::try_from(limits.requests.max_requests) {
+        Ok(0) | Err(_) => limit,
+        Ok(throttle) => limit.min(throttle),
+    }
+}
+
+/// With weights on, the bucket and its refill are counted in new sessions.
+fn connection_tokens(throttle: &ConnectionThrottle) -> ConnectionTokensConfig {
+    let count = |n: i32| u32::try_from(n).unwrap_or(0);
+    let weights = throttle.weight_enabled;
+    let (global, renew) =
+        (count(throttle.global_session_weight), count(throttle.renew_session_weight));
+    let unit = if weights { global } else { 1 };
+    ConnectionTokensConfig {
+        tokens: count(throttle.tokens).saturating_mul(unit),
+        fill_time_ms: unsigned(throttle.fill_time_ms).max(1),
+        fill_count: count(throttle.fill_count).saturating_mul(unit),
+        freeze_time_ms: u64::try_from(throttle.freeze_time_ms).ok(),
+        drop_increase: throttle.drop_increase,
+        drop_decrease: throttle.drop_decrease,
+        decrease_ratio: throttle.decrease_ratio,
+        new_weight: unit,
+        renew_weight: if weights { renew } else { 1 },
     }
 }
 
@@ -115,5 +153,47 @@ pub(crate) fn compression(config: &Config) -> Compression {
         SnapshotCompression::None => Compression::None,
         SnapshotCompression::Gzip => Compression::Gzip,
         SnapshotCompression::Snappy => Compression::Snappy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Invocation};
+
+    fn of(flags: &[&str]) -> ReplicaConfig {
+        let args = flags.iter().copied().chain(["2181", "/nowhere"]).map(Into::into);
+        let invocation = Invocation::parse(args).expect("arguments");
+        replica(&config::load(&invocation, &config::RealFiles).expect("a configuration"))
+    }
+
+    #[test]
+    fn throttles_are_off_by_default() {
+        let defaults = ReplicaConfig::default();
+        let ours = of(&[]);
+        assert_eq!(ours.connection_tokens, defaults.connection_tokens);
+        assert_eq!(ours.large_requests.threshold_bytes, None);
+        assert_eq!(ours.global_outstanding_limit, 1000);
+    }
+
+    #[test]
+    fn throttles_take_their_keys() {
+        let ours = of(&[
+            "-Dzookeeper.request_throttle_max_requests=7",
+            "-Dzookeeper.largeRequestThreshold=100",
+            "-Dzookeeper.largeRequestMaxBytes=5000",
+            "-Dzookeeper.connection_throttle_tokens=10",
+            "-Dzookeeper.connection_throttle_fill_time=50",
+            "-Dzookeeper.connection_throttle_fill_count=2",
+            "-Dzookeeper.connection_throttle_freeze_time=200",
+            "-Dzookeeper.connection_throttle_weight_enabled=true",
+        ]);
+        assert_eq!(ours.global_outstanding_limit, 7);
+        let large = LargeRequestsConfig { threshold_bytes: Some(100), max_bytes: 5000 };
+        assert_eq!(ours.large_requests, large);
+        let tokens = ours.connection_tokens;
+        assert_eq!((tokens.tokens, tokens.fill_count, tokens.fill_time_ms), (30, 6, 50));
+        assert_eq!((tokens.new_weight, tokens.renew_weight), (3, 2));
+        assert_eq!(tokens.freeze_time_ms, Some(200));
     }
 }

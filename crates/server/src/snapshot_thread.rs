@@ -17,6 +17,7 @@ use rookeeper_replica::limits::SNAPSHOT_BYTES_QUEUED_MAX;
 use rookeeper_storage::{Compression, Disk, SnapshotWriter};
 
 use crate::mailbox::Mailbox;
+use crate::retention::Retention;
 
 /// Where and how snapshots are written.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct SnapshotPlan {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     pub(crate) compression: Compression,
+    pub(crate) retention: Retention,
 }
 
 /// The conversation with the snapshot thread.
@@ -103,7 +105,12 @@ impl SnapshotThread {
     fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            self.mail.work.wait_all(&mut batch, None);
+            let limit = self.plan.retention.wait(Instant::now());
+            self.mail.work.wait_all(&mut batch, limit);
+            if batch.is_empty() {
+                self.plan.retention.on_time(Instant::now());
+                continue;
+            }
             for work in batch.drain(..) {
                 let Some(work) = work else {
                     if let Some(writer) = self.current.take().and_then(|current| current.writer) {
@@ -164,7 +171,11 @@ impl SnapshotThread {
             }
         };
         let millis = u64::try_from(current.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_new = matches!(result, Ok(Some(_)));
         self.mail.done.put(SnapshotDone { millis, result });
         self.waker.wake();
+        if is_new {
+            self.plan.retention.on_snapshot();
+        }
     }
 }

@@ -27,6 +27,7 @@ use crate::fourletter::FourLetter;
 use crate::log_thread::{self, LogInput, LogMail};
 use crate::real_disk::RealDisk;
 use crate::recovery;
+use crate::retention::Retention;
 use crate::settings;
 use crate::snapshot_thread::{self, SnapshotMail, SnapshotPlan};
 
@@ -239,6 +240,12 @@ impl Threads {
             disk: Arc::clone(disk),
             dir: dirs.snap_dir.clone(),
             compression: settings::compression(config),
+            retention: Retention::new(
+                Arc::clone(disk),
+                dirs.clone(),
+                &config.storage.autopurge,
+                Instant::now(),
+            ),
         };
         let failed =
             |error: io::Error| Failure::unexpected(format!("cannot start a thread: {error}"));
