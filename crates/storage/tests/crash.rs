@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use common::{Chance, check_contents, dirs, found_zxids, open, options, payload, write_snapshot};
 use rookeeper_proto::Zxid;
-use rookeeper_storage::{CommitError, Compression, Disk, MemDisk, TxnLog, plan_purge, purge};
+use rookeeper_storage::{
+    CommitError, Compression, Disk, MemDisk, TxnLog, TxnLogOptions, plan_purge, purge,
+};
 
 const SIZE: usize = 300;
 
@@ -170,6 +172,27 @@ fn after_a_failed_force_the_log_is_never_used_again() {
     assert!(matches!(log.roll(), Err(CommitError::Poisoned { .. })));
     assert_eq!(disk.take_trace(), Vec::<String>::new());
     assert_eq!(log.durable(), Zxid(1));
+}
+
+/// The machine believes what a failed force left to be on disk. Whoever starts next reads it, so it
+/// must make it durable, with and without marks that tell where the last batch begins.
+#[test]
+fn what_a_failed_force_left_is_durable_once_it_was_recovered() {
+    for pre_alloc_bytes in [0, 64 << 10] {
+        let disk = MemDisk::new();
+        open(&disk).unwrap();
+        let options = TxnLogOptions { pre_alloc_bytes, ..options() };
+        let shared = Arc::new(disk.clone());
+        let mut log = TxnLog::new(shared, dirs().log_dir, options, Zxid::ZERO);
+        common::append(&mut log, [Zxid(1)], 1, SIZE);
+        log.append(Zxid(2), &payload(Zxid(2), SIZE));
+        disk.fail_syncs(true);
+        assert!(log.commit().is_err());
+        disk.restart();
+        assert_eq!(open(&disk).unwrap().0.last_zxid, Zxid(2));
+        disk.crash(&mut |_| 0);
+        assert_eq!(open(&disk).unwrap().0.last_zxid, Zxid(2), "{pre_alloc_bytes}");
+    }
 }
 
 /// Room for so many bytes more: writing stops at some commit, nothing is lost, and with room again

@@ -258,9 +258,9 @@ impl<'d> LogReader<'d> {
         }
         let (at, what, is_torn) = match tail {
             Tail::Clean { batch_start } => {
-                self.summary.last_batch =
-                    batch_start.filter(|_| !is_empty).map(|start| (start, end));
                 if !is_empty {
+                    // Without marks (no space ahead, or Java's file) any record may be of it.
+                    self.summary.last_batch = Some((batch_start.unwrap_or(HEADER_BYTES), end));
                     return Ok(());
                 }
                 let first = self.named;
