@@ -92,6 +92,7 @@ fn session(shell: &mut Shell) -> Outcome<i32> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() && std::io::stdout().is_terminal() {
         shell.console.out("JLine support is enabled");
+        shell.set_interruptible();
         let client = shell.client()?;
         // So that the first prompt says where it stands, not that it is trying.
         shell.runtime().block_on(async {

@@ -32,6 +32,8 @@ pub(crate) struct Shell {
     print_watches: Arc<AtomicBool>,
     history: Vec<String>,
     exit_code: i32,
+    /// Whether Ctrl-C ends a command instead of the shell.
+    interruptible: bool,
 }
 
 impl Shell {
@@ -50,7 +52,30 @@ impl Shell {
             print_watches: Arc::new(AtomicBool::new(true)),
             history: Vec::new(),
             exit_code: 0,
+            interruptible: false,
         }
+    }
+
+    /// From now on Ctrl-C ends a command instead of the shell.
+    pub(crate) fn set_interruptible(&mut self) {
+        self.interruptible = true;
+    }
+
+    /// Waits for work to be done, or for Ctrl-C.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
+        if !self.interruptible {
+            return Ok(self.runtime.block_on(work));
+        }
+        self.runtime.block_on(async {
+            tokio::select! {
+                // First, so that it is listened for before anything is sent.
+                biased;
+                Ok(()) = tokio::signal::ctrl_c() => {
+                    Err(Failure::new("Interrupted; a write that was under way may have happened."))
+                }
+                done = work => Ok(done),
+            }
+        })
     }
 
     pub(crate) fn exit_code(&self) -> i32 {
@@ -156,10 +181,10 @@ impl Shell {
             Id::Quit => {
                 let client = self.client()?;
                 if self.is_alive() {
-                    self.runtime.block_on(async {
+                    // Whatever comes of it, the shell is left.
+                    let _ = self.wait(async {
                         client.reachable().await;
-                        // Whatever comes of it, the shell is left.
-                        let _ = client.close().await;
+                        client.close().await
                     });
                 }
                 return Ok(Next::Quit);
@@ -249,7 +274,7 @@ impl Shell {
             });
         }
         let client = self.start()?;
-        self.runtime.block_on(client.reachable());
+        self.wait(client.reachable())?;
         Ok(())
     }
 }

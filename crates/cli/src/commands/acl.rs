@@ -54,7 +54,7 @@ pub(super) fn add_auth(session: &mut Session<'_>, command: &Command, parsed: &Pa
         return Err(usage(command));
     };
     let client = session.client()?;
-    match session.wait(client.add_auth(scheme, auth.as_bytes())) {
+    match session.wait(client.add_auth(scheme, auth.as_bytes()))? {
         // The event that follows says it; the command itself is silent.
         Err(error) if error.code() == Some(ErrorCode::AuthFailed) => Ok(()),
         result => Ok(result?),
@@ -64,7 +64,7 @@ pub(super) fn add_auth(session: &mut Session<'_>, command: &Command, parsed: &Pa
 pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
-    let (list, stat) = session.wait(client.acl(path))?;
+    let (list, stat) = session.wait(client.acl(path))??;
     for entry in list {
         session.out(&format!(
             "'{},'{}\n: {}",
@@ -86,16 +86,16 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let Some(list) = list else { return Err(Failure::new("Acl is not valid : null")) };
     let client = session.client()?;
     if !parsed.has("R") {
-        let stat = session.wait(client.set_acl(path, &list, version))?;
+        let stat = session.wait(client.set_acl(path, &list, version))??;
         if parsed.has("s") {
             session.out(&format::stat(&stat));
         }
         return Ok(());
     }
-    let paths = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))?;
+    let paths = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
     let mut failed = None;
     for path in paths {
-        match session.wait(client.set_acl(&path, &list, version)) {
+        match session.wait(client.set_acl(&path, &list, version))? {
             Ok(stat) if parsed.has("s") => session.out(&format::stat(&stat)),
             Ok(_) => {}
             Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
@@ -110,7 +110,7 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
 
 pub(super) fn whoami(session: &mut Session<'_>) -> Outcome {
     let client = session.client()?;
-    let identities = session.wait(client.whoami())?;
+    let identities = session.wait(client.whoami())??;
     session.out("Auth scheme: User");
     for identity in identities {
         session.out(&format!("{}: {}", identity.scheme, identity.id));

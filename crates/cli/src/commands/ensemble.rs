@@ -11,7 +11,7 @@ use crate::table::Command;
 
 pub(super) fn config(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let client = session.client()?;
-    let (data, stat) = session.wait(client.config(watch(parsed)))?;
+    let (data, stat) = session.wait(client.config(watch(parsed)))??;
     let data = data.unwrap_or_default();
     let text = String::from_utf8_lossy(&data);
     if parsed.has("c") {
@@ -85,7 +85,7 @@ pub(super) fn reconfig(session: &mut Session<'_>, command: &Command, parsed: &Pa
         leaving.as_deref(),
         members.as_deref(),
         version,
-    ))?;
+    ))??;
     let data = data.unwrap_or_default();
     session.out(&format!("Committed new configuration:\n{}", String::from_utf8_lossy(&data)));
     if parsed.has("s") {
@@ -115,7 +115,7 @@ pub(super) fn close(session: &mut Session<'_>) -> Outcome {
     session.wait(async {
         client.reachable().await;
         client.close().await
-    })?;
+    })??;
     Ok(())
 }
 

@@ -27,8 +27,9 @@ impl Session<'_> {
         Ok(client)
     }
 
-    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.shell.runtime().block_on(work)
+    /// Waits for the session's work; at a terminal, Ctrl-C ends the waiting.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
+        self.shell.wait(work)
     }
 
     fn out(&self, line: &str) {

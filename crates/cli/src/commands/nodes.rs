@@ -61,7 +61,7 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
     }
     let client = session.client()?;
     let data = data.unwrap_or_default();
-    let result = session.wait(client.create(path, data.as_bytes(), &options));
+    let result = session.wait(client.create(path, data.as_bytes(), &options))?;
     if let Err(error) = &result
         && error.code() == Some(ErrorCode::InvalidAcl)
     {
@@ -135,7 +135,7 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed, words: &[String]) 
     };
     let version = version(parsed)?;
     let client = session.client()?;
-    let stat = session.wait(client.set(path, &data, version))?;
+    let stat = session.wait(client.set(path, &data, version))??;
     if parsed.has("s") {
         session.out(&format::stat(&stat));
     }
@@ -150,7 +150,7 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let watch = watch_old_style(session, parsed, "get path [watch]", "get [-s] [-w] path");
     let path = path(parsed)?;
     let client = session.client()?;
-    let (data, stat) = session.wait(client.get_watch(path, watch))?;
+    let (data, stat) = session.wait(client.get_watch(path, watch))??;
     // Null is shown as the word, in every form, as Apache's shell does.
     let data = data.unwrap_or_else(|| b"null".to_vec());
     if parsed.has("b") {
@@ -174,7 +174,7 @@ pub(super) fn delete(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     }
     let path = path(parsed)?;
     let client = session.client()?;
-    session.wait(client.delete(path, version))?;
+    session.wait(client.delete(path, version))??;
     Ok(())
 }
 
@@ -186,12 +186,12 @@ pub(super) fn delete_all(session: &mut Session<'_>, parsed: &Parsed) -> Outcome 
     let path = path(parsed)?;
     let client = session.client()?;
     let batch = usize::try_from(batch).unwrap_or(0).max(1);
-    let nodes = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))?;
+    let nodes = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
     // Children stand behind their parents, so the reverse deletes leaves first.
     let nodes: Vec<&String> = nodes.iter().rev().collect();
     let mut all = true;
     for chunk in nodes.chunks(batch) {
-        all &= session.wait(delete_chunk(&client, chunk))?;
+        all &= session.wait(delete_chunk(&client, chunk))??;
     }
     if all {
         return Ok(());
@@ -262,10 +262,10 @@ pub(super) fn ls(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let client = session.client()?;
     if parsed.has("R") {
         let console = session.shell.console.clone();
-        session.wait(subtree(&client, path, watch, &mut |path| console.out(path)))?;
+        session.wait(subtree(&client, path, watch, &mut |path| console.out(path)))??;
         return Ok(());
     }
-    let (names, stat) = session.wait(client.children_watch(path, watch))?;
+    let (names, stat) = session.wait(client.children_watch(path, watch))??;
     session.out(&format::list(names));
     if parsed.has("s") {
         session.out(&format::stat(&stat));
@@ -277,7 +277,7 @@ pub(super) fn stat(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let watch = watch_old_style(session, parsed, "stat path [watch]", "stat [-w] path");
     let path = path(parsed)?;
     let client = session.client()?;
-    match session.wait(client.exists_watch(path, watch))? {
+    match session.wait(client.exists_watch(path, watch))?? {
         Some(stat) => session.out(&format::stat(&stat)),
         None => return Err(no_node(path)),
     }
@@ -291,7 +291,7 @@ pub(super) fn no_node(path: &str) -> Failure {
 pub(super) fn sync(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
-    match session.wait(client.sync(path)) {
+    match session.wait(client.sync(path))? {
         Ok(()) => session.out("Sync is OK"),
         Err(error) => match error.code_number() {
             Some(code) => session.out(&format!("Sync has failed. rc={code}")),
@@ -304,7 +304,7 @@ pub(super) fn sync(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
 pub(super) fn all_children_number(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
-    let number = session.wait(client.all_children_number(path))?;
+    let number = session.wait(client.all_children_number(path))??;
     session.out(&number.to_string());
     Ok(())
 }
@@ -313,7 +313,7 @@ pub(super) fn ephemerals(session: &mut Session<'_>, parsed: &Parsed) -> Outcome 
     let prefix = parsed.arg(1).unwrap_or("/");
     check(prefix)?;
     let client = session.client()?;
-    let paths = session.wait(client.ephemerals(prefix))?;
+    let paths = session.wait(client.ephemerals(prefix))??;
     session.out(&format::list(paths));
     Ok(())
 }

@@ -84,12 +84,12 @@ pub(super) fn list(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let limits = limits_path(path);
     session.err(&format!("absolute path is {limits}"));
     let client = session.client()?;
-    let Some(quota) = session.wait(read(&client, &limits))? else {
+    let Some(quota) = session.wait(read(&client, &limits))?? else {
         session.err(&format!("quota for {path} does not exist."));
         return Ok(());
     };
     session.out(&format!("Output quota for {path} {}", quota.text()));
-    if let Some(used) = session.wait(read(&client, &stats_path(path)))? {
+    if let Some(used) = session.wait(read(&client, &stats_path(path)))?? {
         session.out(&format!("Output stat for {path} {}", used.stats_text()));
     }
     Ok(())
@@ -123,11 +123,11 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     }
     let path = path(parsed)?;
     let client = session.client()?;
-    if session.wait(client.exists(path))?.is_none() {
+    if session.wait(client.exists(path))??.is_none() {
         return Err(Failure::new(format!("{path} does not exist.")));
     }
-    session.wait(refuse_nested(&client, path))?;
-    let used = session.wait(store(&client, path, option, value))?;
+    session.wait(refuse_nested(&client, path))??;
+    let used = session.wait(store(&client, path, option, value))??;
     if counts && value < used.count {
         session.out(&format!(
             "[Warning]: the count quota you create is less than the existing count:{}",
@@ -216,16 +216,17 @@ pub(super) fn delete(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let limits = limits_path(path);
     let client = session.client()?;
-    let Some(mut quota) = session.wait(read(&client, &limits))? else {
+    let Some(mut quota) = session.wait(read(&client, &limits))?? else {
         session.out(&format!("Quota does not exist for {path}"));
         return Ok(());
     };
     if let Some(option) = chosen(parsed) {
         *quota.field(option) = -1;
-        session.wait(client.set(&limits, quota.text().as_bytes(), None))?;
+        session.wait(client.set(&limits, quota.text().as_bytes(), None))??;
         return Ok(());
     }
-    session.wait(remove(&client, path))
+    session.wait(remove(&client, path))??;
+    Ok(())
 }
 
 async fn remove(client: &Client, path: &str) -> Outcome {

@@ -20,7 +20,7 @@ pub(super) fn add(session: &mut Session<'_>, command: &Command, parsed: &Parsed)
     }
     let path = path(parsed)?;
     let client = session.client()?;
-    session.wait(client.add_watch(path, mode))?;
+    session.wait(client.add_watch(path, mode))??;
     Ok(())
 }
 
@@ -34,6 +34,6 @@ pub(super) fn remove(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     };
     let path = path(parsed)?;
     let client = session.client()?;
-    session.wait(client.remove_watches(path, which, parsed.has("l")))?;
+    session.wait(client.remove_watches(path, which, parsed.has("l")))??;
     Ok(())
 }

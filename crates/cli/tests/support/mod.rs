@@ -11,16 +11,9 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The shell as a program: the example of that name, which cargo builds with the tests.
+/// The shell as a program.
 pub fn program() -> PathBuf {
-    let mut path = std::env::current_exe().expect("a test knows its program");
-    path.pop();
-    if path.ends_with("deps") {
-        path.pop();
-    }
-    path.push("examples/shell");
-    assert!(path.exists(), "{} is missing; cargo test builds it", path.display());
-    path
+    PathBuf::from(env!("CARGO_BIN_EXE_rookeeper-cli"))
 }
 
 /// One run: exit code, standard output, standard error.
