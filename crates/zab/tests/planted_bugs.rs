@@ -41,12 +41,12 @@ fn commit_without_quorum() {
 
 #[test]
 fn trunc_off_by_one() {
-    check(Bug::TruncOffByOne, 500);
+    check(Bug::TruncOffByOne, 100);
 }
 
 #[test]
 fn epoch_before_txns() {
-    check(Bug::EpochBeforeTxns, 500);
+    check(Bug::EpochBeforeTxns, 100);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn new_leader_ack_before_durable() {
 
 #[test]
 fn vote_beyond_durable() {
-    check(Bug::VoteBeyondDurable, 200);
+    check(Bug::VoteBeyondDurable, 100);
 }
 
 #[test]

@@ -13,9 +13,9 @@ use rookeeper_zab::{
 const LEADER: Conn = Conn(7);
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
-    digits.chunks(2).map(|pair| byte(pair).unwrap()).collect()
+    let digits: Vec<u8> =
+        text.bytes().filter_map(|b| (b as char).to_digit(16)).map(|d| d as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn record(zxid: Zxid) -> TxnRecord {
@@ -40,7 +40,7 @@ impl Bench {
         let text = format!(
             "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:{role}\nversion=0"
         );
-        let config = Arc::new(EnsembleConfig::parse(&text).unwrap());
+        let config = Arc::new(EnsembleConfig::parse(&text).expect("valid"));
         let start = Start {
             settings: Settings::new(Sid(3)),
             election_addresses: Vec::new(),
@@ -53,7 +53,7 @@ impl Bench {
             base: Zxid::ZERO,
         };
         let mut fx = Effects::new();
-        let peer = Peer::start(Instant(0), start, &mut fx).unwrap();
+        let peer = Peer::start(Instant(0), start, &mut fx).expect("a sound directory");
         let mut bench = Self { peer, fx, sent: Vec::new(), others: Vec::new() };
         bench.settle();
         bench

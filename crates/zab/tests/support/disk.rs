@@ -147,13 +147,18 @@ impl Disk {
                 Done::Installed(state)
             }
             Op::Quarantine => {
-                self.snapshot = State::default();
-                self.log.clear();
-                self.synced = 0;
-                self.is_quarantined = true;
+                self.wipe();
                 Done::Quarantined
             }
         }
+    }
+
+    /// Everything but the epochs is gone, and the server knows it.
+    pub fn wipe(&mut self) {
+        self.snapshot = State::default();
+        self.log.clear();
+        self.synced = 0;
+        self.is_quarantined = true;
     }
 
     fn truncate(&mut self, to: Zxid) -> bool {

@@ -341,6 +341,11 @@ impl World {
 
     fn disk_done(&mut self, i: usize) {
         let Some(done) = self.nodes[i].disk.finish() else { return };
+        if matches!(done, Done::Current(_) | Done::Installed(_)) {
+            let disk = &self.nodes[i].disk;
+            let verdict = epoch_vouches::on_current_written(&self.facts, i, disk.current, disk);
+            self.verdict(verdict);
+        }
         self.run_disk(i);
         match done {
             Done::Accepted(epoch) => self.input(i, |p, now, fx| {

@@ -41,7 +41,9 @@ impl World {
                 }
             }
             2 => {
-                // One server alone.
+                // One server alone, often the leader: its last proposals will have to go.
+                let leader = self.serving().into_keys().next().map(|(sid, _)| sid as usize - 1);
+                let i = leader.filter(|_| self.rng.one_in(2)).unwrap_or(i);
                 for j in 0..self.nodes.len() {
                     self.block(i, j);
                     self.block(j, i);
@@ -69,6 +71,15 @@ impl World {
 
     fn crash_for_a_while(&mut self, i: usize) {
         self.crash(i);
+        // A disk is lost now and then; who knows that it lost something may come back at any time, but
+        // where too few others are left to be a quorum, all rightly stay silent for ever.
+        let is_only =
+            2 < self.plan.voters && self.nodes.iter().all(|node| !node.disk.is_quarantined);
+        if is_only && self.nodes[i].disk.accepted != 0 && self.rng.one_in(8) {
+            self.say(|| format!("{i} loses its disk"));
+            self.stats.wipes += 1;
+            self.nodes[i].disk.wipe();
+        }
         let delay = self.rng.range(MS, 1500 * MS);
         self.after_us(delay, Event::Restart { node: i });
     }

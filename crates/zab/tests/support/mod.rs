@@ -114,6 +114,7 @@ pub struct Stats {
     pub cuts: u64,
     pub stalls: u64,
     pub quarantines: u64,
+    pub wipes: u64,
     pub forwarded: u64,
 }
 
@@ -399,6 +400,7 @@ impl Stats {
         self.cuts += other.cuts;
         self.stalls += other.stalls;
         self.quarantines += other.quarantines;
+        self.wipes += other.wipes;
         self.forwarded += other.forwarded;
     }
 }

@@ -5,6 +5,7 @@ pub mod agreement;
 pub mod commit_order;
 pub mod durable_ack;
 pub mod durable_vote;
+pub mod epoch_vouches;
 pub mod epochs_on_disk;
 pub mod global_primary_order;
 pub mod integrity;
