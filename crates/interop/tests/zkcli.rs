@@ -161,6 +161,12 @@ fn masked(line: &str) -> String {
     if line.starts_with("Connecting to ") {
         return "Connecting to".to_owned();
     }
+    // What getEphemerals prints is a set, in the order of Java's hashes.
+    if let Some(set) = line.strip_prefix("[/").and_then(|rest| rest.strip_suffix(']')) {
+        let mut paths: Vec<&str> = set.split(", /").collect();
+        paths.sort_unstable();
+        return format!("a set: {paths:?}");
+    }
     match line.split_once(" = ") {
         Some((key @ ("ctime" | "mtime"), _)) => format!("{key} = *"),
         Some(("ephemeralOwner", value)) if value != "0x0" => "ephemeralOwner = *".to_owned(),
