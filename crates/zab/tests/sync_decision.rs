@@ -1,0 +1,192 @@
+//! What a leader sends first to a learner, by where the learner's log ends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, TryRead, learner_info};
+use rookeeper_proto::txn::TxnHeader;
+use rookeeper_proto::{SessionId, Sid, Zxid};
+use rookeeper_zab::{
+    Conn, Effect, Effects, EnsembleConfig, Instant, Peer, Settings, Start, TxnRecord,
+};
+
+const NOW: Instant = Instant(1);
+
+fn record(zxid: Zxid) -> TxnRecord {
+    let mut bytes = Vec::new();
+    TxnHeader { session: SessionId(zxid.0), cxid: 1, zxid, time_ms: 2, op: -1 }.write(&mut bytes);
+    TxnRecord { zxid, bytes: Bytes::from(bytes) }
+}
+
+/// A leader that needs no others, established in epoch 4, whose log begins behind (1,2).
+struct Lead {
+    peer: Peer,
+    fx: Effects,
+    sent: Vec<(PacketType, Zxid)>,
+    is_closed: bool,
+    /// Records become durable (and so committed) when this is set.
+    is_disk_working: bool,
+}
+
+impl Lead {
+    fn new() -> Self {
+        let config = EnsembleConfig::parse("server.1=a:1:2:participant\nversion=0").expect("valid");
+        let config = Arc::new(config);
+        let zxids = [Zxid::new(1, 3), Zxid::new(1, 4), Zxid::new(3, 1)];
+        let start = Start {
+            settings: Settings::new(Sid(1)),
+            election_addresses: Vec::new(),
+            committed: config.clone(),
+            last_seen: config,
+            accepted_epoch: 3,
+            current_epoch: 3,
+            last: Zxid::new(3, 1),
+            recent: zxids.map(record).to_vec(),
+            base: Zxid::new(1, 2),
+        };
+        let mut fx = Effects::new();
+        let peer = Peer::start(NOW, start, &mut fx).expect("a sound directory");
+        let sent = Vec::new();
+        let mut lead = Self { peer, fx, sent, is_closed: false, is_disk_working: true };
+        lead.settle();
+        assert_eq!(lead.peer.serving_under(), Some((Sid(1), 4)));
+        lead
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let list: Vec<Effect> = self.fx.drain().collect();
+            if list.is_empty() {
+                return;
+            }
+            for effect in list {
+                let (peer, fx) = (&mut self.peer, &mut self.fx);
+                match effect {
+                    Effect::WriteAcceptedEpoch { epoch } => {
+                        peer.on_accepted_epoch_written(NOW, epoch, fx);
+                    }
+                    Effect::WriteCurrentEpoch { epoch } => {
+                        peer.on_current_epoch_written(NOW, epoch, fx);
+                    }
+                    Effect::Append { record } if self.is_disk_working => {
+                        peer.on_durable(NOW, record.zxid, fx);
+                    }
+                    Effect::TakeSnapshot { conn, through } => {
+                        peer.on_snapshot_taken(NOW, conn, through, fx);
+                    }
+                    Effect::ReadHistory { conn, .. } => {
+                        let answer = rookeeper_zab::HistoryAnswer::Unavailable;
+                        peer.on_history(NOW, conn, answer, fx);
+                    }
+                    Effect::CloseQuorum { .. } => self.is_closed = true,
+                    Effect::SendQuorum { bytes, .. } => {
+                        let mut at = 0;
+                        while let Ok(TryRead::Done(p, used)) =
+                            QuorumPacket::try_read(&bytes[at..], 999)
+                        {
+                            at += used;
+                            self.sent.extend(p.packet_type().map(|kind| (kind, p.zxid)));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn learn(&mut self, conn: Conn, kind: PacketType, last: Zxid, current: i32) {
+        self.peer.on_learner_accepted(NOW, conn, &mut self.fx);
+        let info = LearnerInfo {
+            sid: Sid(2),
+            protocol_version: learner_info::PROTOCOL_VERSION,
+            config_version: 0,
+        };
+        let hello = QuorumPacket::with_data(kind, Zxid::new(3, 0), &info.to_bytes()).to_bytes();
+        self.peer.on_quorum_bytes(NOW, conn, &hello, &mut self.fx);
+        self.settle();
+        self.sent.clear();
+        let data = current.to_be_bytes();
+        let ack = QuorumPacket::with_data(PacketType::AckEpoch, last, &data).to_bytes();
+        self.peer.on_quorum_bytes(NOW, conn, &ack, &mut self.fx);
+        self.settle();
+    }
+
+    fn propose(&mut self) -> Zxid {
+        let zxid = self.peer.next_zxid().expect("it leads");
+        self.peer.propose(NOW, record(zxid), &mut self.fx).expect("it leads");
+        self.settle();
+        zxid
+    }
+}
+
+#[test]
+fn by_the_end_of_the_learners_log() {
+    use PacketType::{Diff, Snap, Trunc};
+    let z = Zxid::new;
+    for (last, wanted) in [
+        (z(3, 1), (Diff, z(3, 1))),
+        (z(1, 3), (Diff, z(3, 1))),
+        (z(1, 2), (Diff, z(3, 1))),
+        (z(1, 9), (Trunc, z(1, 4))),
+        (z(3, 7), (Trunc, z(3, 1))),
+        (z(3, 0), (Diff, z(3, 1))),
+        // Epoch 2 left nothing here: a label not before what the learner holds.
+        (z(2, 5), (Snap, z(3, 1))),
+        (z(2, 0), (Snap, z(3, 1))),
+        (z(1, 1), (Snap, z(3, 1))),
+        (Zxid::ZERO, (Snap, z(3, 1))),
+        (Zxid::UNKNOWN, (Snap, z(3, 1))),
+    ] {
+        let mut lead = Lead::new();
+        lead.learn(Conn(5), PacketType::FollowerInfo, last, 2);
+        assert_eq!(lead.sent.first(), Some(&wanted), "{last}");
+    }
+}
+
+#[test]
+fn what_follows_a_diff_ends_with_the_leader() {
+    use PacketType::{Commit, Diff, NewLeader, Proposal};
+    let z = Zxid::new;
+    let mut lead = Lead::new();
+    lead.learn(Conn(5), PacketType::FollowerInfo, z(1, 4), 1);
+    let wanted = [(Diff, z(3, 1)), (Proposal, z(3, 1)), (Commit, z(3, 1)), (NewLeader, z(4, 0))];
+    assert_eq!(lead.sent, wanted);
+}
+
+#[test]
+fn outstanding_proposals_go_to_followers_only_and_never_with_a_commit() {
+    use PacketType::{Diff, FollowerInfo, NewLeader, ObserverInfo, Proposal, Trunc};
+    let z = Zxid::new;
+    let mut lead = Lead::new();
+    lead.is_disk_working = false;
+    assert_eq!(lead.propose(), z(4, 1));
+    lead.learn(Conn(5), FollowerInfo, z(3, 1), 3);
+    assert_eq!(lead.sent, [(Diff, z(3, 1)), (Proposal, z(4, 1)), (NewLeader, z(4, 0))]);
+    lead.learn(Conn(6), ObserverInfo, z(3, 1), 3);
+    assert_eq!(lead.sent, [(Diff, z(3, 1)), (NewLeader, z(4, 0))]);
+    // It had logged the outstanding proposal before: cut, and told again.
+    lead.learn(Conn(7), FollowerInfo, z(4, 1), -1);
+    assert_eq!(lead.sent, [(Trunc, z(3, 1)), (Proposal, z(4, 1)), (NewLeader, z(4, 0))]);
+}
+
+#[test]
+fn who_is_ahead_or_from_the_future_is_turned_away() {
+    for (last, current) in [(Zxid::new(3, 2), 3), (Zxid::new(1, 1), 4), (Zxid::new(4, 9), -1)] {
+        let mut lead = Lead::new();
+        lead.learn(Conn(5), PacketType::FollowerInfo, last, current);
+        assert!(lead.is_closed, "{last} in epoch {current}");
+    }
+}
+
+#[test]
+fn early_acknowledgements_and_doubles_of_3_9_0_are_taken() {
+    let mut lead = Lead::new();
+    lead.learn(Conn(5), PacketType::FollowerInfo, Zxid::new(1, 4), 1);
+    for zxid in [Zxid::new(3, 1), Zxid::new(4, 0), Zxid::new(4, 0), Zxid::new(3, 1)] {
+        let ack = QuorumPacket::bare(PacketType::Ack, zxid).to_bytes();
+        lead.peer.on_quorum_bytes(NOW, Conn(5), &ack, &mut lead.fx);
+        lead.settle();
+    }
+    assert!(!lead.is_closed);
+    assert_eq!(lead.sent.last(), Some(&(PacketType::UpToDate, Zxid(-1))));
+}
