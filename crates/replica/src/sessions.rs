@@ -91,7 +91,15 @@ impl SessionTracker {
             self.touch_with(now_ms, slot, timeout_ms);
             return slot;
         }
-        let session = Session { id, timeout_ms, expire_at_ms, is_closing: false, conn: None, owner: None, is_touched: false };
+        let session = Session {
+            id,
+            timeout_ms,
+            expire_at_ms,
+            is_closing: false,
+            conn: None,
+            owner: None,
+            is_touched: false,
+        };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(session);

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rookeeper_net::{CloseReason, ConnId as NetConn, Handler, Io, ListenerTag};
 use rookeeper_replica::conns::Stage;
-use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox, Replica};
+use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox};
 
 use crate::fourletter::{self, FourLetter};
 use crate::log_thread::{LogEvent, LogInput, LogMail};
 use crate::metrics::ServerMetrics;
+use crate::service::Service;
 use crate::snapshot_thread::{SnapshotDone, SnapshotMail};
 
 /// Connections accepted on the plaintext client port.
@@ -23,7 +24,7 @@ pub(crate) const CLIENT_PORT: ListenerTag = ListenerTag(1);
 
 /// What the core thread owns.
 pub(crate) struct Core {
-    pub(crate) replica: Replica,
+    pub(crate) service: Service,
     pub(crate) log: Arc<LogMail>,
     pub(crate) snapshots: Arc<SnapshotMail>,
     pub(crate) four_letter: FourLetter,
@@ -67,7 +68,11 @@ impl Clock {
     }
 
     pub(crate) fn instant(self, mono_ms: u64) -> Option<Instant> {
-        self.origin.checked_add(Duration::from_millis(mono_ms))
+        self.instant_us(mono_ms.saturating_mul(1000))
+    }
+
+    pub(crate) fn instant_us(self, mono_us: u64) -> Option<Instant> {
+        self.origin.checked_add(Duration::from_micros(mono_us))
     }
 }
 
@@ -114,14 +119,14 @@ pub(crate) struct Wiring {
 
 impl Core {
     pub(crate) fn new(
-        replica: Replica,
+        service: Service,
         four_letter: FourLetter,
         frame_bytes_max: usize,
         fsync_warning: Duration,
         wiring: Wiring,
     ) -> Self {
         Self {
-            replica,
+            service,
             log: wiring.log,
             snapshots: wiring.snapshots,
             four_letter,
@@ -150,18 +155,18 @@ impl Core {
         }
         let now = self.clock.now(io.now());
         let id = core(conn);
-        self.replica.on_four_letter_word(id);
+        self.service.replica_mut().on_four_letter_word(id);
         let answer = self.four_letter.answer(
             command,
             &bytes[4..4 + command.argument_bytes()],
             fourletter::Context {
-                replica: &mut self.replica,
+                replica: self.service.replica_mut(),
                 metrics: &mut self.metrics,
                 now,
                 conn: id,
             },
         );
-        self.replica.on_four_letter_answer(answer.len());
+        self.service.replica_mut().on_four_letter_answer(answer.len());
         if let Some(out) = io.out(conn) {
             out.extend_from_slice(answer.as_bytes());
         }
@@ -184,17 +189,47 @@ impl Core {
                             took.as_millis()
                         );
                     }
-                    self.replica.on_committed(now, zxid, &mut IoOutbox(io));
+                    match &mut self.service {
+                        Service::Alone(replica) => {
+                            replica.on_committed(now, zxid, &mut IoOutbox(io));
+                        }
+                        Service::Member(ensemble) => ensemble.member.on_durable(now, zxid),
+                    }
+                }
+                LogEvent::EpochWritten { file, epoch } => {
+                    if let Some(ensemble) = self.service.ensemble() {
+                        ensemble.member.on_epoch_written(now, file, epoch);
+                    }
+                }
+                LogEvent::Truncated { is_done, reloaded } => {
+                    if let Some(ensemble) = self.service.ensemble() {
+                        ensemble.member.on_truncated(now, is_done, reloaded.map(|tree| *tree));
+                    }
+                }
+                LogEvent::Installed => {
+                    if let Some(ensemble) = self.service.ensemble() {
+                        ensemble.member.on_installed(now);
+                    }
+                }
+                LogEvent::SetAside => {
+                    if let Some(ensemble) = self.service.ensemble() {
+                        ensemble.member.on_set_aside(now);
+                    }
+                }
+                LogEvent::Full { why, .. } if self.service.ensemble().is_some() => {
+                    // What was proposed may be committed by others; this server cannot keep up.
+                    self.failure = Some(why);
+                    io.stop();
                 }
                 LogEvent::Full { logged, why } => {
                     tracing::error!(
                         "{why}. No writes are accepted until there is room; reads go on"
                     );
                     self.work.clear();
-                    self.replica.on_log_full(logged, &mut IoOutbox(io));
+                    self.service.replica_mut().on_log_full(logged, &mut IoOutbox(io));
                     self.log.input.put(LogInput::Continue);
                 }
-                LogEvent::Room => self.replica.on_log_room(),
+                LogEvent::Room => self.service.replica_mut().on_log_room(),
                 LogEvent::Failed(why) => {
                     self.failure = Some(why);
                     io.stop();
@@ -218,23 +253,23 @@ impl Core {
                      the next snapshot is tried in due course"
                 ),
             }
-            self.replica.on_snapshot_done(millis);
+            self.service.replica_mut().on_snapshot_done(millis);
         }
         self.snapshots_done = done;
     }
 
     /// One slice per turn, so that requests are never held up by more than that.
     fn serialise_slice(&mut self) {
-        if self.replica.has_snapshot_work()
+        if self.service.replica().has_snapshot_work()
             && self.snapshots.has_room()
-            && let Some(work) = self.replica.take_snapshot_work()
+            && let Some(work) = self.service.replica_mut().take_snapshot_work()
         {
             self.snapshots.put(work);
         }
     }
 
     fn pass_on_log_work(&mut self, io: &Io) {
-        if self.replica.take_log_work(&mut self.work) {
+        if self.service.replica_mut().take_log_work(&mut self.work) {
             self.log_input.push(LogInput::Handed(io.now()));
             self.log_input.extend(self.work.drain(..).map(LogInput::Command));
             self.log.input.put_all(&mut self.log_input);
@@ -242,7 +277,7 @@ impl Core {
     }
 
     fn log_notices(&mut self) {
-        for notice in self.replica.take_notices() {
+        for notice in self.service.replica_mut().take_notices() {
             match notice {
                 Notice::ConnectionDropped { peer, session, why } => {
                     tracing::warn!("closed connection of {peer}, session {session}: {why}");
@@ -267,7 +302,9 @@ impl Core {
     /// Stops once nothing is under way, or after a while.
     fn try_to_stop(&mut self, io: &mut Io) {
         let Some(since) = self.stopping_since else { return };
-        if self.replica.outstanding() == 0 || DRAIN <= io.now().saturating_duration_since(since) {
+        if self.service.replica().outstanding() == 0
+            || DRAIN <= io.now().saturating_duration_since(since)
+        {
             io.stop();
         }
     }
@@ -278,11 +315,15 @@ impl Handler for Core {
         &mut self,
         io: &mut Io,
         conn: NetConn,
-        _listener: ListenerTag,
+        listener: ListenerTag,
         peer: SocketAddr,
     ) -> bool {
         let now = self.clock.now(io.now());
-        match self.replica.on_accept(now, core(conn), peer, false) {
+        if listener != CLIENT_PORT {
+            let ensemble = self.service.ensemble();
+            return ensemble.map(|ensemble| ensemble.on_accept(now, conn, listener)).is_some();
+        }
+        match self.service.replica_mut().on_accept(now, core(conn), peer, false) {
             Ok(()) => true,
             Err(refused) => {
                 tracing::warn!("refused a connection of {peer}: {refused}");
@@ -294,6 +335,12 @@ impl Handler for Core {
     fn on_bytes(&mut self, io: &mut Io, conn: NetConn, bytes: &[u8]) -> usize {
         let id = core(conn);
         let now = self.clock.now(io.now());
+        if let Service::Member(ensemble) = &mut self.service
+            && let Some(port) = ensemble.port_of(conn)
+        {
+            ensemble.on_bytes(now, port, conn, bytes, &mut IoOutbox(io));
+            return bytes.len();
+        }
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -301,7 +348,9 @@ impl Handler for Core {
                 io.want(conn, 4);
                 return at;
             };
-            if at == 0 && self.replica.conns().at(id).is_some_and(|c| c.stage == Stage::Fresh) {
+            if at == 0
+                && self.service.replica().conns().at(id).is_some_and(|c| c.stage == Stage::Fresh)
+            {
                 match self.four_letter_word(io, conn, rest) {
                     None => {}
                     Some(consumed) => return consumed,
@@ -318,7 +367,7 @@ impl Handler for Core {
                 io.close_now(conn);
                 return bytes.len();
             };
-            if !self.replica.admits_request_of(len) {
+            if !self.service.replica_mut().admits_request_of(len) {
                 tracing::warn!(
                     "closed connection of {:?}: with this request of {len} bytes the large requests \
                      in flight would pass largeRequestMaxBytes",
@@ -332,24 +381,47 @@ impl Handler for Core {
                 return at;
             };
             at += 4 + len;
-            let flow = self.replica.on_frame(now, id, frame, &mut IoOutbox(io));
+            let flow = self.service.replica_mut().on_frame(now, id, frame, &mut IoOutbox(io));
             if flow == Flow::Stop || io.backed_up(conn) {
                 return at;
             }
         }
     }
 
-    fn on_closed(&mut self, _io: &mut Io, conn: NetConn, why: CloseReason) {
-        if matches!(why, CloseReason::PeerClosed) {
-            self.replica.on_peer_closed();
+    fn on_closed(&mut self, io: &mut Io, conn: NetConn, why: CloseReason) {
+        let now = self.clock.now(io.now());
+        if let Some(ensemble) = self.service.ensemble()
+            && ensemble.on_closed(now, conn, io)
+        {
+            return;
         }
-        self.replica.on_closed(core(conn));
+        if matches!(why, CloseReason::PeerClosed) {
+            self.service.replica_mut().on_peer_closed();
+        }
+        self.service.replica_mut().on_closed(core(conn));
+    }
+
+    fn on_connected(&mut self, io: &mut Io, conn: NetConn, tag: u32) {
+        let now = self.clock.now(io.now());
+        if let Some(ensemble) = self.service.ensemble() {
+            ensemble.on_connected(now, conn, tag);
+        }
+    }
+
+    fn on_connect_failed(&mut self, io: &mut Io, _: NetConn, tag: u32, _: std::io::Error) {
+        let now = self.clock.now(io.now());
+        if let Some(ensemble) = self.service.ensemble() {
+            ensemble.on_connect_failed(now, tag, io);
+        }
     }
 
     fn on_wake(&mut self, io: &mut Io) {
         let now = self.clock.now(io.now());
         self.on_log_events(io, now);
         self.on_snapshots_done();
+        if let Some(ensemble) = self.service.ensemble() {
+            ensemble.on_wake(now, io);
+        }
         if self.stop_requested.load(Ordering::Acquire) && self.stopping_since.is_none() {
             tracing::info!("stopping");
             self.stopping_since = Some(io.now());
@@ -358,6 +430,12 @@ impl Handler for Core {
     }
 
     fn on_turn_end(&mut self, io: &mut Io) {
+        if let Service::Member(ensemble) = &mut self.service {
+            let now = self.clock.now(io.now());
+            ensemble.report_drained(now, io);
+            ensemble.member.pump(now, &mut IoOutbox(io));
+            ensemble.carry_out(io);
+        }
         self.pass_on_log_work(io);
         self.serialise_slice();
         self.log_notices();
@@ -368,14 +446,27 @@ impl Handler for Core {
         if let Some(since) = self.stopping_since {
             return Some(since + DRAIN);
         }
-        if self.replica.has_snapshot_work() && self.snapshots.has_room() {
+        if self.service.replica().has_snapshot_work() && self.snapshots.has_room() {
             return self.clock.instant(0);
         }
-        self.clock.instant(self.replica.next_deadline_ms())
+        match &self.service {
+            Service::Alone(replica) => self.clock.instant(replica.next_deadline_ms()),
+            Service::Member(ensemble) => {
+                let member = self.clock.instant_us(ensemble.member.next_deadline_us());
+                member.into_iter().chain(ensemble.next_deadline()).min()
+            }
+        }
     }
 
     fn on_timer(&mut self, io: &mut Io, now: Instant) {
-        let now = self.clock.now(now);
-        self.replica.tick(now, &mut IoOutbox(io));
+        let at = now;
+        let now = self.clock.now(at);
+        match &mut self.service {
+            Service::Alone(replica) => replica.tick(now, &mut IoOutbox(io)),
+            Service::Member(ensemble) => {
+                ensemble.on_timer(at, io);
+                ensemble.member.tick(now, &mut IoOutbox(io));
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod core_thread;
+mod ensemble;
 mod fourletter;
 pub mod fourletter_client;
 mod log_thread;
@@ -13,6 +14,7 @@ mod metrics;
 pub mod real_disk;
 mod recovery;
 mod retention;
+mod service;
 mod settings;
 mod snapshot_thread;
 mod start;

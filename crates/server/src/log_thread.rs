@@ -12,10 +12,15 @@ use std::time::{Duration, Instant};
 
 use rookeeper_net::Waker;
 use rookeeper_proto::Zxid;
-use rookeeper_replica::LogCommand;
-use rookeeper_storage::{CommitError, TxnLog};
+use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest};
+use rookeeper_replica::{EpochFile, Installation, LogCommand};
+use rookeeper_storage::{
+    CommitError, Compression, DataDirs, Disk, SnapshotWriter, TxnLog, TxnLogOptions,
+};
+use rookeeper_tree::DataTree;
 
 use crate::mailbox::Mailbox;
+use crate::recovery::Recovery;
 
 /// What the log thread is told.
 #[derive(Debug)]
@@ -53,6 +58,24 @@ pub(crate) enum LogEvent {
     },
     /// There is room again.
     Room,
+    /// An epoch file is written.
+    EpochWritten {
+        /// Which.
+        file: EpochFile,
+        /// Its content.
+        epoch: u32,
+    },
+    /// The log is cut; or could not be, and nothing was changed.
+    Truncated {
+        /// Whether it is.
+        is_done: bool,
+        /// The tree as the directory holds it now, if that was asked for.
+        reloaded: Option<Box<DataTree>>,
+    },
+    /// A received state is durable.
+    Installed,
+    /// Everything is set aside.
+    SetAside,
     /// The log must not be used any more; the server has to stop.
     Failed(String),
 }
@@ -67,15 +90,34 @@ pub(crate) struct LogMail {
     pub(crate) events: Mailbox<LogEvent>,
 }
 
+/// Where and how the log is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct LogPlan {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dirs: DataDirs,
+    pub(crate) options: TxnLogOptions,
+    pub(crate) compression: Compression,
+    pub(crate) recovery: Recovery,
+}
+
+impl LogPlan {
+    /// A log that continues behind `last`.
+    fn open(&self, last: Zxid) -> TxnLog {
+        let dir = self.dirs.log_dir.clone();
+        TxnLog::new(Arc::clone(&self.disk), dir, self.options.clone(), last)
+    }
+}
+
 /// Starts the thread.
 pub(crate) fn start(
-    log: TxnLog,
+    plan: LogPlan,
+    last: Zxid,
     mail: Arc<LogMail>,
     waker: Waker,
 ) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("rookeeper-log".to_owned())
-        .spawn(move || LogThread { log, mail, waker, state: State::Open, handed: None }.run())
+    std::thread::Builder::new().name("rookeeper-log".to_owned()).spawn(move || {
+        LogThread { log: plan.open(last), plan, mail, waker, state: State::Open, handed: None }.run();
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +130,7 @@ enum State {
 }
 
 struct LogThread {
+    plan: LogPlan,
     log: TxnLog,
     mail: Arc<LogMail>,
     waker: Waker,
@@ -147,6 +190,13 @@ impl LogThread {
                         self.settle(rolled)?;
                     }
                 }
+                LogInput::Command(command) => {
+                    self.commit(&mut records, started)?;
+                    if self.state == State::Open {
+                        let event = self.change_state(command)?;
+                        self.report(event);
+                    }
+                }
                 LogInput::Handed(at) => self.handed = self.handed.or(Some(at)),
                 LogInput::Continue => {
                     if self.state == State::Dropping {
@@ -158,6 +208,103 @@ impl LogThread {
         }
         self.commit(&mut records, started)?;
         Ok(go_on)
+    }
+
+    /// What only a member of an ensemble asks for. The log is closed around what rewrites it.
+    fn change_state(&mut self, command: LogCommand) -> Result<LogEvent, String> {
+        match command {
+            LogCommand::WriteEpoch { file, epoch } => {
+                self.write_epoch(file, epoch)?;
+                Ok(LogEvent::EpochWritten { file, epoch })
+            }
+            LogCommand::Truncate { to, reload } => self.truncate(to, reload),
+            LogCommand::Install(installation) => self.install(&installation),
+            LogCommand::SetAside { reason } => {
+                tracing::error!("setting this server's data aside: {reason}");
+                self.close_log()?;
+                let moved = rookeeper_storage::set_aside(&*self.plan.disk, &self.plan.dirs)
+                    .map_err(|error| error.to_string())?;
+                for file in moved {
+                    tracing::warn!("kept as {}", file.display());
+                }
+                Ok(LogEvent::SetAside)
+            }
+            LogCommand::Append { .. } | LogCommand::Roll => {
+                unreachable!("handled where batches are gathered")
+            }
+        }
+    }
+
+    fn write_epoch(&self, file: EpochFile, epoch: u32) -> Result<(), String> {
+        let name = match file {
+            EpochFile::Accepted => rookeeper_storage::ACCEPTED_EPOCH,
+            EpochFile::Current => rookeeper_storage::CURRENT_EPOCH,
+        };
+        rookeeper_storage::write_epoch(
+            &*self.plan.disk,
+            &self.plan.dirs.snap_dir,
+            name,
+            i64::from(epoch),
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    /// Ends the present file; the next record begins another, wherever the log then ends.
+    fn close_log(&mut self) -> Result<(), String> {
+        let next = self.plan.open(self.log.durable());
+        std::mem::replace(&mut self.log, next).close().map_err(|error| error.to_string())
+    }
+
+    fn truncate(&mut self, to: Zxid, reload: bool) -> Result<LogEvent, String> {
+        self.close_log()?;
+        let (disk, dirs) = (&*self.plan.disk, &self.plan.dirs);
+        let max = self.plan.recovery.storage.max_record_bytes;
+        match rookeeper_storage::truncate_to(disk, dirs, to, max) {
+            Ok(()) => {}
+            Err(error @ rookeeper_storage::Error::Refused { .. }) => {
+                tracing::warn!("{error}");
+                return Ok(LogEvent::Truncated { is_done: false, reloaded: None });
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        self.log = self.plan.open(to);
+        let reloaded = if reload {
+            let recovered = crate::recovery::recover(disk, dirs, &self.plan.recovery)?;
+            Some(Box::new(recovered.tree))
+        } else {
+            None
+        };
+        Ok(LogEvent::Truncated { is_done: true, reloaded })
+    }
+
+    fn install(&mut self, installation: &Installation) -> Result<LogEvent, String> {
+        self.close_log()?;
+        let (disk, dirs) = (&self.plan.disk, &self.plan.dirs);
+        let max = self.plan.recovery.storage.max_record_bytes;
+        let said = |error: rookeeper_storage::Error| error.to_string();
+        let writer = SnapshotWriter::create(
+            Arc::clone(disk),
+            &dirs.snap_dir,
+            installation.zxid,
+            self.plan.compression,
+        );
+        match writer.map_err(said)? {
+            Some(mut writer) => {
+                writer.write(&installation.body).map_err(said)?;
+                let digest = TxnDigest { version: DIGEST_VERSION, digest: installation.digest };
+                rookeeper_storage::install_snapshot(&**disk, dirs, writer, digest, max)
+                    .map_err(said)?;
+            }
+            None => {
+                // The same state is there already; only what is beyond it must go.
+                rookeeper_storage::drop_beyond(&**disk, dirs, installation.zxid, max)
+                    .map_err(said)?;
+                rookeeper_storage::clear_unknown(&**disk, dirs).map_err(said)?;
+            }
+        }
+        self.write_epoch(EpochFile::Current, installation.current_epoch)?;
+        self.log = self.plan.open(installation.zxid);
+        Ok(LogEvent::Installed)
     }
 
     fn commit(&mut self, records: &mut usize, started: Instant) -> Result<(), String> {

@@ -1,13 +1,19 @@
 //! Loads a data directory into a tree.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use rookeeper_proto::txn::Record;
 use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
 use rookeeper_storage::{
-    DataDirs, Disk, RecoverOptions, RecoverySink, SinkError, SnapshotMeta, SnapshotSink,
+    DataDirs, Disk, Epochs, RecoverOptions, RecoverySink, SinkError, SnapshotMeta, SnapshotSink,
 };
 use rookeeper_tree::{AclId, DataTree, TreeLoader, TreeOptions};
+use rookeeper_zab::TxnRecord;
+use rookeeper_zab::limits::HISTORY_RECORDS;
 
 use crate::config::Config;
+use crate::ensemble::start::Tail;
 use crate::settings;
 
 /// A recovered server.
@@ -16,25 +22,53 @@ pub(crate) struct Recovered {
     pub(crate) tree: DataTree,
     /// Records replayed on top of the snapshot.
     pub(crate) records: u64,
+    /// The epoch files of a member of an ensemble.
+    pub(crate) epochs: Option<Epochs>,
+    /// Whether something acknowledged may have been dropped here.
+    pub(crate) is_unknown: bool,
+    /// The end of the log.
+    pub(crate) tail: Tail,
+}
+
+/// What opening a directory takes: the same at the start and after a truncation.
+#[derive(Debug, Clone)]
+pub(crate) struct Recovery {
+    pub(crate) tree: TreeOptions,
+    pub(crate) storage: RecoverOptions,
+}
+
+impl Recovery {
+    /// By configuration; `is_member` asks for the epoch files.
+    pub(crate) fn new(config: &Config, is_member: bool) -> Result<Self, String> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| format!("no randomness to be had: {error}"))?;
+        let storage = RecoverOptions {
+            db_autocreate: config.storage.db_autocreate,
+            trust_empty: config.storage.trust_empty_snapshot,
+            datadir_autocreate: config.storage.data_dir_autocreate,
+            epochs: is_member,
+            ..RecoverOptions::default()
+        };
+        Ok(Self { tree: settings::tree(config, u64::from_ne_bytes(seed)), storage })
+    }
 }
 
 /// Opens the data directory, logs what was found, and builds the tree.
 pub(crate) fn recover(
     disk: &dyn Disk,
     dirs: &DataDirs,
-    config: &Config,
+    recovery: &Recovery,
 ) -> Result<Recovered, String> {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| format!("no randomness to be had: {error}"))?;
-    let options = settings::tree(config, u64::from_ne_bytes(seed));
-    let mut sink = Sink { options, state: State::Loading(TreeLoader::new(options)), mismatches: 0 };
-    let recover_options = RecoverOptions {
-        db_autocreate: config.storage.db_autocreate,
-        trust_empty: config.storage.trust_empty_snapshot,
-        datadir_autocreate: config.storage.data_dir_autocreate,
-        ..RecoverOptions::default()
+    let options = recovery.tree;
+    let mut sink = Sink {
+        options,
+        state: State::Loading(TreeLoader::new(options)),
+        mismatches: 0,
+        keeps_tail: recovery.storage.epochs,
+        tail: VecDeque::new(),
+        base: Zxid::ZERO,
     };
-    let recovered = rookeeper_storage::recover(disk, dirs, &recover_options, &mut sink)
+    let recovered = rookeeper_storage::recover(disk, dirs, &recovery.storage, &mut sink)
         .map_err(|error| error.to_string())?;
     recovered.report.notes.iter().for_each(|note| tracing::info!("{note}"));
     recovered.report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -48,7 +82,9 @@ pub(crate) fn recover(
         State::Loaded(tree) => *tree,
         State::Loading(_) => DataTree::new(options),
     };
-    Ok(Recovered { tree, records: recovered.records })
+    let tail = Tail { base: sink.base, recent: sink.tail.into() };
+    let (epochs, is_unknown) = (recovered.epochs, recovered.is_unknown);
+    Ok(Recovered { tree, records: recovered.records, epochs, is_unknown, tail })
 }
 
 enum State {
@@ -60,6 +96,10 @@ struct Sink {
     options: TreeOptions,
     state: State,
     mismatches: u64,
+    /// Whether the newest records are kept, for learners that are a little behind.
+    keeps_tail: bool,
+    tail: VecDeque<TxnRecord>,
+    base: Zxid,
 }
 
 impl Sink {
@@ -106,6 +146,8 @@ impl RecoverySink for Sink {
             return Err(SinkError("a snapshot ends twice".to_owned()));
         };
         let tree = loader.finish(meta.zxid).map_err(|error| SinkError(error.to_string()))?;
+        self.base = meta.zxid;
+        self.tail.clear();
         self.state = State::Loaded(Box::new(tree));
         Ok(())
     }
@@ -121,6 +163,15 @@ impl RecoverySink for Sink {
         let record = Record::read(payload).map_err(|error| SinkError(error.to_string()))?;
         if tree.apply_record(&record, &mut ()).1.is_some() {
             self.mismatches += 1;
+        }
+        if self.keeps_tail {
+            let zxid = record.header.zxid;
+            self.tail.push_back(TxnRecord { zxid, bytes: Bytes::copy_from_slice(payload) });
+            if HISTORY_RECORDS < self.tail.len()
+                && let Some(dropped) = self.tail.pop_front()
+            {
+                self.base = dropped.zxid;
+            }
         }
         Ok(())
     }

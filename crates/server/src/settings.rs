@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::areas::auth::DigestAlgorithm;
 use crate::config::areas::limits::{ConnectionThrottle, LimitsConfig};
 use crate::config::areas::storage::SnapshotCompression;
+use crate::config::shape::Mode;
 
 fn unsigned<T: TryInto<u64>>(value: T) -> u64 {
     value.try_into().unwrap_or(0)
@@ -20,7 +21,11 @@ fn unsigned<T: TryInto<u64>>(value: T) -> u64 {
 pub(crate) fn replica(config: &Config) -> ReplicaConfig {
     let (sessions, limits, storage) = (&config.sessions, &config.limits, &config.storage);
     ReplicaConfig {
-        server_id: 1,
+        // A standalone server's sessions are numbered as server 1's, also with a myid.
+        server_id: match config.mode {
+            Mode::Standalone => 1,
+            Mode::Quorum { my_id, .. } => (my_id & 0xff) as u8,
+        },
         tick_time_ms: unsigned(sessions.tick_time_ms).max(1),
         min_session_timeout_ms: sessions.min_session_timeout_ms,
         max_session_timeout_ms: sessions.max_session_timeout_ms,

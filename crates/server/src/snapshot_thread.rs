@@ -131,6 +131,10 @@ impl SnapshotThread {
     fn take(&mut self, work: SnapshotWork) {
         match work {
             SnapshotWork::Begin { zxid, digest } => {
+                // One that was never ended is of a state that has been replaced.
+                if let Some(writer) = self.current.take().and_then(|current| current.writer) {
+                    writer.abort();
+                }
                 let disk = Arc::clone(&self.plan.disk);
                 let created =
                     SnapshotWriter::create(disk, &self.plan.dir, zxid, self.plan.compression);

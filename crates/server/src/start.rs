@@ -16,18 +16,21 @@ use std::time::{Duration, Instant};
 
 use rookeeper_net::{Limits, ListenOptions, Reactor, Waker};
 use rookeeper_replica::auth::AuthRegistry;
-use rookeeper_replica::{Parts, Replica};
-use rookeeper_storage::{DataDirs, DirLock, Disk, TxnLog, TxnLogOptions};
+use rookeeper_replica::{Member, Parts, Replica, Role};
+use rookeeper_storage::{DataDirs, DirLock, Disk};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::config::areas::storage::Autopurge;
 use crate::config::shape::Mode;
 use crate::config::{self, Config, Invocation, Severity};
 use crate::core_thread::{CLIENT_PORT, Clock, Core, Wiring};
+use crate::ensemble::{self, Ensemble};
 use crate::fourletter::FourLetter;
-use crate::log_thread::{self, LogInput, LogMail};
+use crate::log_thread::{self, LogInput, LogMail, LogPlan};
 use crate::real_disk::RealDisk;
-use crate::recovery;
+use crate::recovery::{self, Recovery};
 use crate::retention::Retention;
+use crate::service::Service;
 use crate::settings;
 use crate::snapshot_thread::{self, SnapshotMail, SnapshotPlan};
 
@@ -105,22 +108,21 @@ fn start_logging() {
 
 fn serve(config: Config) -> Result<(), Failure> {
     let started = Instant::now();
-    match config.mode {
-        Mode::Standalone => {}
-        _ => {
-            return Err(Failure::unexpected(
-                "this configuration is of an ensemble, which this version does not run yet: remove \
-                 the server.N lines for a standalone server",
-            ));
-        }
-    }
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let _locks = lock_directories(&*disk, &config)?;
     let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
-    let recovered = recovery::recover(&*disk, &dirs, &config).map_err(Failure::data_dir)?;
+    let is_member = matches!(config.mode, Mode::Quorum { .. });
+    if is_member && config.quorum.reconfig_enabled {
+        return Err(Failure::unexpected(
+            "reconfigEnabled=true is not supported yet: remove it and change the membership by \
+             restarting the servers with new server.N lines",
+        ));
+    }
+    let recovery = Recovery::new(&config, is_member).map_err(Failure::unexpected)?;
+    let recovered = recovery::recover(&*disk, &dirs, &recovery).map_err(Failure::data_dir)?;
     let reactor = Reactor::new(limits(&config))
         .map_err(|error| Failure::unexpected(format!("cannot poll sockets: {error}")))?;
-    run_standalone(config, &disk, &dirs, recovered, reactor, started)
+    run_core(config, &disk, &dirs, (recovery, recovered), reactor, started)
 }
 
 /// A second server on the same directories is refused, whichever of the two it shares.
@@ -164,11 +166,11 @@ fn limits(config: &Config) -> Limits {
     Limits { max_input_bytes: defaults.max_input_bytes.max(2 * frame), ..defaults }
 }
 
-fn run_standalone(
+fn run_core(
     config: Config,
     disk: &Arc<dyn Disk>,
     dirs: &DataDirs,
-    recovered: recovery::Recovered,
+    (recovery, recovered): (Recovery, recovery::Recovered),
     mut reactor: Reactor,
     started: Instant,
 ) -> Result<(), Failure> {
@@ -177,8 +179,15 @@ fn run_standalone(
     let stop_requested = Arc::new(AtomicBool::new(false));
     watch_signals(&stop_requested, reactor.waker())?;
     let (log, snapshots) = (Arc::<LogMail>::default(), Arc::<SnapshotMail>::default());
+    let plan = LogPlan {
+        disk: Arc::clone(disk),
+        dirs: dirs.clone(),
+        options: settings::txn_log(&config),
+        compression: settings::compression(&config),
+        recovery: recovery.clone(),
+    };
     let last_zxid = recovered.tree.last_zxid();
-    let threads = Threads::start(&config, disk, dirs, last_zxid, &reactor, &log, &snapshots)?;
+    let threads = Threads::start(plan, &config.storage.autopurge, last_zxid, &reactor, &log, &snapshots)?;
 
     let auth = AuthRegistry::new(settings::auth(&config)).map_err(|error| Failure {
         headline: "Invalid config, exiting abnormally",
@@ -186,19 +195,51 @@ fn run_standalone(
         exit_code: 2,
     })?;
     let seed = random_seed()?;
-    let parts = Parts { tree: recovered.tree, auth, prep: settings::prep(&config, seed), seed };
     let now = clock.now(Instant::now());
+    let has_replayed = 0 < recovered.records;
+    let joining = match config.mode {
+        Mode::Standalone => None,
+        Mode::Quorum { my_id, role } => {
+            let record_bytes_max = recovery.storage.max_record_bytes;
+            let place = ensemble::start::place(
+                &config,
+                my_id,
+                &mut reactor,
+                &dirs.log_dir,
+                record_bytes_max,
+            )
+            .map_err(|cause| Failure { exit_code: 14, ..Failure::unexpected(cause) })?;
+            let (peer, effects) = ensemble::start::peer(&config, my_id, role, &recovered, now)
+                .map_err(Failure::data_dir)?;
+            Some((place, peer, effects))
+        }
+    };
+    let role = if joining.is_some() { Role::Looking } else { Role::Standalone };
+    let prep = settings::prep(&config, seed);
+    let parts = Parts { tree: recovered.tree, auth, prep, role, seed };
     let mut replica = Replica::new(now, settings::replica(&config), parts);
-    replica.close_orphaned_sessions(now);
-    if 0 < recovered.records {
+    if has_replayed {
         replica.want_snapshot();
     }
+    let service = match joining {
+        None => {
+            replica.close_orphaned_sessions(now);
+            Service::Alone(Box::new(replica))
+        }
+        Some((place, peer, effects)) => {
+            let max_item = recovery.storage.max_record_bytes;
+            let member = Member::new(replica, peer, effects, recovery.tree, max_item);
+            let ensemble = Ensemble::new(member, place, Arc::clone(disk), reactor.waker());
+            Service::Member(Box::new(ensemble))
+        }
+    };
     let frame_bytes_max = usize::try_from(config.limits.jute_max_buffer_bytes).unwrap_or(0);
     let fsync_warning = Duration::from_millis(
         u64::try_from(config.storage.fsync_warning_threshold_ms).unwrap_or(u64::MAX),
     );
     tracing::info!(
-        "serving clients on port {client_port} (standalone, data in {}), started in {} ms",
+        "{} on client port {client_port} (data in {}), started in {} ms",
+        service.replica().role().name(),
         config.storage.data_dir.display(),
         started.elapsed().as_millis()
     );
@@ -206,7 +247,7 @@ fn run_standalone(
     let (snap_dir, log_dir) = (absolute(&dirs.snap_dir), absolute(&dirs.log_dir));
     let four_letter = FourLetter { config, client_port, snap_dir, log_dir, trace_mask: 306 };
     let wiring = Wiring { log, snapshots, stop_requested, clock };
-    let mut core = Core::new(replica, four_letter, frame_bytes_max, fsync_warning, wiring);
+    let mut core = Core::new(service, four_letter, frame_bytes_max, fsync_warning, wiring);
     let ran = reactor.run(&mut core);
     threads.stop(&core);
     match (core.failure.take(), ran) {
@@ -226,33 +267,35 @@ struct Threads {
 
 impl Threads {
     fn start(
-        config: &Config,
-        disk: &Arc<dyn Disk>,
-        dirs: &DataDirs,
+        plan: LogPlan,
+        autopurge: &Autopurge,
         last_zxid: rookeeper_proto::Zxid,
         reactor: &Reactor,
         log: &Arc<LogMail>,
         snapshots: &Arc<SnapshotMail>,
     ) -> Result<Self, Failure> {
-        let options: TxnLogOptions = settings::txn_log(config);
-        let txn_log = TxnLog::new(Arc::clone(disk), dirs.log_dir.clone(), options, last_zxid);
-        let plan = SnapshotPlan {
-            disk: Arc::clone(disk),
-            dir: dirs.snap_dir.clone(),
-            compression: settings::compression(config),
+        let snapshot_plan = SnapshotPlan {
+            disk: Arc::clone(&plan.disk),
+            dir: plan.dirs.snap_dir.clone(),
+            compression: plan.compression,
             retention: Retention::new(
-                Arc::clone(disk),
-                dirs.clone(),
-                &config.storage.autopurge,
+                Arc::clone(&plan.disk),
+                plan.dirs.clone(),
+                autopurge,
                 Instant::now(),
             ),
         };
         let failed =
             |error: io::Error| Failure::unexpected(format!("cannot start a thread: {error}"));
         Ok(Self {
-            log: log_thread::start(txn_log, Arc::clone(log), reactor.waker()).map_err(failed)?,
-            snapshots: snapshot_thread::start(plan, Arc::clone(snapshots), reactor.waker())
+            log: log_thread::start(plan, last_zxid, Arc::clone(log), reactor.waker())
                 .map_err(failed)?,
+            snapshots: snapshot_thread::start(
+                snapshot_plan,
+                Arc::clone(snapshots),
+                reactor.waker(),
+            )
+            .map_err(failed)?,
         })
     }
 

@@ -45,8 +45,7 @@ impl Replica {
     pub(crate) fn order_forwarded(&mut self, now: Now, forwarded: &Forwarded) {
         let session = forwarded.session;
         let op = OpCode::from_i32(forwarded.op).filter(|op| op.is_write());
-        let decoded =
-            op.and_then(|op| Request::read(op, &mut Reader::new(&forwarded.body)).ok());
+        let decoded = op.and_then(|op| Request::read(op, &mut Reader::new(&forwarded.body)).ok());
         let undecodable = Request::Delete(PathVersion { path: None, version: -1 });
         let request = decoded.unwrap_or(undecodable);
         match request {

@@ -40,10 +40,10 @@ pub use config::PrepConfig;
 pub use view::{NodeView, QuotaView, TreeView};
 pub use write::{Outcome, Prepared, SessionState, WriteRequest};
 
+use rookeeper_proto::acl::RequestAcls;
 use rookeeper_proto::client::request::Request;
 use rookeeper_proto::jute::JuteWrite;
 use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest, TxnHeader};
-use rookeeper_proto::acl::RequestAcls;
 use rookeeper_proto::{AclList, ErrorCode, OpCode, Zxid};
 
 use crate::auth::AuthRegistry;

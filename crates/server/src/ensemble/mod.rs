@@ -1,0 +1,310 @@
+//! The shell around a member of an ensemble: its two further ports, its dials, its history reads.
+//!
+//! What a packet means and what is to be sent is decided in `zab` and `replica::member`; here bytes
+//! and names of connections are passed on. Both ports share the clients' reactor.
+
+mod dial;
+mod history;
+pub(crate) mod start;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rookeeper_net::{ConnId, Io, ListenOptions, ListenerTag, Waker};
+use rookeeper_proto::quorum::ServerState;
+use rookeeper_replica::{IoEffect, Member, Now, Outbox};
+use rookeeper_storage::Disk;
+use rookeeper_zab::{Conn, HistoryAnswer};
+
+use crate::mailbox::Mailbox;
+use dial::{Dials, Target};
+
+/// Connections accepted on the election port.
+pub(crate) const ELECTION_PORT: ListenerTag = ListenerTag(2);
+/// Connections accepted on the quorum port.
+pub(crate) const QUORUM_PORT: ListenerTag = ListenerTag(3);
+
+/// Which port's protocol a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    Election,
+    Quorum,
+}
+
+/// What other threads did for this one.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A name was resolved (or not).
+    Resolved { tag: u32, addresses: Vec<SocketAddr> },
+    /// The log was read.
+    History { conn: Conn, answer: HistoryAnswer },
+}
+
+/// What is fixed about this server's place in the ensemble.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Where the quorum port listens while this server leads.
+    pub(crate) quorum: Vec<SocketAddr>,
+    /// How long a dial may take (`cnxTimeout`).
+    pub(crate) dial_timeout: Duration,
+    /// Where the log is, for learners that are behind.
+    pub(crate) log_dir: PathBuf,
+    /// Longest record of the log.
+    pub(crate) record_bytes_max: usize,
+}
+
+/// The shell's side of a member.
+pub(crate) struct Ensemble {
+    pub(crate) member: Box<Member>,
+    place: Place,
+    disk: Arc<dyn Disk>,
+    answers: Arc<Mailbox<Answer>>,
+    waker: Waker,
+    dials: Dials,
+    ports: BTreeMap<Conn, Port>,
+    /// Sent to, and not reported as drained.
+    undrained: Vec<Conn>,
+    /// When to look whether what was sent has left: at once behind this turn's flush, then every
+    /// millisecond while a connection is blocked.
+    look_again: Option<Instant>,
+    listens: bool,
+    inbox: Vec<Answer>,
+}
+
+impl Ensemble {
+    pub(crate) fn new(member: Member, place: Place, disk: Arc<dyn Disk>, waker: Waker) -> Self {
+        Self {
+            member: Box::new(member),
+            dials: Dials::new(place.dial_timeout),
+            place,
+            disk,
+            answers: Arc::default(),
+            waker,
+            ports: BTreeMap::new(),
+            undrained: Vec::new(),
+            look_again: None,
+            listens: false,
+            inbox: Vec::new(),
+        }
+    }
+
+    /// The port a connection belongs to; `None` for a client's.
+    pub(crate) fn port_of(&self, conn: ConnId) -> Option<Port> {
+        self.ports.get(&Conn(conn.as_u64())).copied()
+    }
+
+    pub(crate) fn on_accept(&mut self, now: Now, conn: ConnId, listener: ListenerTag) {
+        let conn = Conn(conn.as_u64());
+        if listener == ELECTION_PORT {
+            self.ports.insert(conn, Port::Election);
+            self.member.on_election_accepted(now, conn);
+        } else {
+            self.ports.insert(conn, Port::Quorum);
+            self.member.on_learner_accepted(now, conn);
+        }
+    }
+
+    pub(crate) fn on_bytes(
+        &mut self,
+        now: Now,
+        port: Port,
+        conn: ConnId,
+        bytes: &[u8],
+        outbox: &mut impl Outbox,
+    ) {
+        let conn = Conn(conn.as_u64());
+        match port {
+            Port::Election => self.member.on_election_bytes(now, conn, bytes),
+            Port::Quorum => self.member.on_quorum_bytes(now, conn, bytes, outbox),
+        }
+    }
+
+    /// True if it was a connection of the ensemble.
+    pub(crate) fn on_closed(&mut self, now: Now, id: ConnId, io: &mut Io) -> bool {
+        let conn = Conn(id.as_u64());
+        if let Some(dial) = self.dials.take_by_conn(id) {
+            self.dial_failed(now, dial, io);
+            return true;
+        }
+        match self.ports.remove(&conn) {
+            Some(Port::Election) => self.member.on_election_closed(now, conn),
+            Some(Port::Quorum) => self.member.on_quorum_closed(now, conn),
+            None => return false,
+        }
+        true
+    }
+
+    pub(crate) fn on_connected(&mut self, now: Now, id: ConnId, tag: u32) {
+        let conn = Conn(id.as_u64());
+        match self.dials.take(tag).map(|dial| dial.target) {
+            Some(Target::Election(sid)) => {
+                self.ports.insert(conn, Port::Election);
+                self.member.on_election_connected(now, sid, conn);
+            }
+            Some(Target::Leader) => {
+                self.ports.insert(conn, Port::Quorum);
+                self.member.on_leader_connected(now, conn);
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn on_connect_failed(&mut self, now: Now, tag: u32, io: &mut Io) {
+        if let Some(dial) = self.dials.take(tag) {
+            self.dial_failed(now, dial, io);
+        }
+    }
+
+    /// Tries the next address, or gives up.
+    fn dial_failed(&mut self, now: Now, dial: dial::Dial, io: &mut Io) {
+        let target = dial.target;
+        if self.dials.next_address(dial, io) {
+            return;
+        }
+        match target {
+            Target::Election(sid) => self.member.on_election_connect_failed(now, sid),
+            Target::Leader => self.member.on_leader_connect_failed(now),
+        }
+    }
+
+    /// Answers of other threads.
+    pub(crate) fn on_wake(&mut self, now: Now, io: &mut Io) {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        self.answers.take_all(&mut inbox);
+        for answer in inbox.drain(..) {
+            match answer {
+                Answer::Resolved { tag, addresses } => {
+                    if let Some(dial) = self.dials.resolved(tag, addresses) {
+                        self.dial_failed(now, dial, io);
+                    }
+                }
+                Answer::History { conn, answer } => self.member.on_history(now, conn, answer),
+            }
+        }
+        self.inbox = inbox;
+    }
+
+    /// Tells the peer which connections have taken everything.
+    pub(crate) fn report_drained(&mut self, now: Now, io: &mut Io) {
+        let mut still = Vec::new();
+        for conn in std::mem::take(&mut self.undrained) {
+            if io.queued(ConnId::from_u64(conn.0)) != 0 {
+                still.push(conn);
+                continue;
+            }
+            match self.ports.get(&conn) {
+                Some(Port::Election) => self.member.on_election_drained(now, conn),
+                Some(Port::Quorum) => self.member.on_quorum_drained(now, conn),
+                None => {}
+            }
+        }
+        if !still.is_empty() && self.look_again.is_none() {
+            self.look_again = Some(io.now() + Duration::from_millis(1));
+        }
+        self.undrained.append(&mut still);
+    }
+
+    /// Carries out what the member asked for.
+    pub(crate) fn carry_out(&mut self, io: &mut Io) {
+        for effect in self.member.take_io() {
+            match effect {
+                IoEffect::ConnectElection { sid, addresses } => {
+                    self.dial(Target::Election(sid), addresses, io);
+                }
+                IoEffect::ConnectLeader { addresses, .. } => {
+                    self.dial(Target::Leader, addresses, io);
+                }
+                IoEffect::Send { conn, bytes } => self.send(conn, &bytes, io),
+                IoEffect::Close { conn } => {
+                    self.ports.remove(&conn);
+                    io.close_after_flush(ConnId::from_u64(conn.0));
+                }
+                IoEffect::ReadHistory { conn, after, through } => {
+                    self.read_history(conn, after, through);
+                }
+                // With reconfigEnabled=false, which alone is accepted, neither is ever asked for.
+                IoEffect::SaveLastSeenConfig(_) | IoEffect::ActivateConfig(_) => {}
+                IoEffect::Note { is_warning: true, text } => tracing::warn!("{text}"),
+                IoEffect::Note { is_warning: false, text } => tracing::info!("{text}"),
+            }
+        }
+        self.listen_while_leading(io);
+    }
+
+    fn send(&mut self, conn: Conn, bytes: &[u8], io: &mut Io) {
+        let now = io.now();
+        if let Some(out) = io.out(ConnId::from_u64(conn.0)) {
+            out.extend_from_slice(bytes);
+            self.look_again = Some(now);
+            if !self.undrained.contains(&conn) {
+                self.undrained.push(conn);
+            }
+        }
+    }
+
+    fn dial(&mut self, target: Target, addresses: Vec<rookeeper_zab::Address>, io: &mut Io) {
+        let answers = Arc::clone(&self.answers);
+        let waker = self.waker.clone();
+        self.dials.start(target, addresses, io, move |tag, addresses| {
+            answers.put(Answer::Resolved { tag, addresses });
+            waker.wake();
+        });
+    }
+
+    fn read_history(
+        &self,
+        conn: Conn,
+        after: rookeeper_proto::Zxid,
+        through: rookeeper_proto::Zxid,
+    ) {
+        let (disk, place) = (Arc::clone(&self.disk), self.place.clone());
+        let (answers, waker) = (Arc::clone(&self.answers), self.waker.clone());
+        let read = move || {
+            let answer = history::read(&*disk, &place, after, through);
+            answers.put(Answer::History { conn, answer });
+            waker.wake();
+        };
+        let spawned = std::thread::Builder::new().name("rookeeper-history".to_owned()).spawn(read);
+        if spawned.is_err() {
+            let answer = HistoryAnswer::Unavailable;
+            self.answers.put(Answer::History { conn, answer });
+            self.waker.wake();
+        }
+    }
+
+    /// The quorum port is open exactly while this server leads: a learner that is refused tries
+    /// again, one that is accepted and dropped begins a new election.
+    fn listen_while_leading(&mut self, io: &mut Io) {
+        let leads = self.member.peer().state() == ServerState::Leading;
+        if leads == self.listens {
+            return;
+        }
+        self.listens = leads;
+        if !leads {
+            return io.unlisten(QUORUM_PORT);
+        }
+        let mut options = ListenOptions::new(QUORUM_PORT);
+        options.v6_only = true;
+        for &address in &self.place.quorum {
+            if let Err(error) = io.listen(address, options.clone()) {
+                tracing::error!("cannot listen on the quorum port {address}: {error}");
+            }
+        }
+    }
+
+    /// When the shell itself has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.look_again.into_iter().chain(self.dials.next_deadline()).min()
+    }
+
+    /// Time has passed.
+    pub(crate) fn on_timer(&mut self, now: Instant, io: &mut Io) {
+        if self.look_again.is_some_and(|at| at <= now) {
+            self.look_again = None;
+        }
+        self.dials.expire(now, io);
+    }
+}
