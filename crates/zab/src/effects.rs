@@ -119,8 +119,8 @@ pub enum Effect {
         record: TxnRecord,
     },
     /// Cut the log right after `to` and force it: no log record, snapshot or cache newer than `to`
-    /// may survive (`storage-format.md` 1.7). If the tree holds newer txns, reload it from the disk.
-    /// Report `on_truncated`: false if `to` is neither a record of the log nor the name of a snapshot
+    /// may survive (`storage-format.md` 1.7). If the tree holds newer txns, reload it from the disk; a
+    /// `CommitUpTo` for what is known to be committed follows. Report `on_truncated`: false if `to` is neither a record of the log nor the name of a snapshot
     /// (then nothing was changed).
     TruncateLog {
         /// The last zxid to keep.
@@ -209,7 +209,9 @@ pub enum Effect {
     },
 
     // ---- service ------------------------------------------------------------------------------
-    /// Everything appended through `zxid` is committed: apply what is not applied yet, in order.
+    /// Everything appended through `zxid` is committed: apply what is not applied yet, in order. May
+    /// be told again for what is applied already. At a restart the log may be replayed as a whole, as
+    /// Java does, or record by record as these come.
     CommitUpTo {
         /// The last committed zxid.
         zxid: Zxid,

@@ -577,6 +577,10 @@ impl Peer {
         if is_done {
             self.core.history.truncate(self.core.store.durable());
             self.core.is_state_replaced = true;
+            // The driver has reloaded its tree and must hear again what is known to be committed.
+            if Zxid::ZERO < self.core.commit {
+                fx.push(Effect::CommitUpTo { zxid: self.core.commit });
+            }
         }
         let outcome = match &mut self.role {
             Role::Learning(learner) => learner.on_truncated(now, &mut self.core, is_done, fx),
