@@ -45,7 +45,6 @@ pub struct Replica {
     /// Connections by the moment at which they must have a session.
     pub(crate) sessionless: VecDeque<(u64, ConnId)>,
     pub(crate) catch_up_events: Vec<u8>,
-    pub(crate) fired: Vec<ConnId>,
     pub(crate) log_state: LogState,
     pub(crate) role: Role,
     /// Learner: what is to be sent to the leader.
@@ -169,7 +168,6 @@ impl Replica {
             paused: Vec::new(),
             sessionless: VecDeque::new(),
             catch_up_events: Vec::new(),
-            fired: Vec::new(),
             log_state: LogState::Open,
             role: parts.role,
             forwards: Vec::new(),
@@ -275,7 +273,7 @@ impl Replica {
             .expiry_candidates(
                 now.wall_ms,
                 self.config.container_max_never_used_ms,
-                limit.min(crate::limits::EXPIRY_CANDIDATES_MAX),
+                limit.min(limits::EXPIRY_CANDIDATES_MAX),
             )
             .into_iter()
             .map(str::to_owned)

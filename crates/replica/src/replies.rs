@@ -4,7 +4,7 @@ use rookeeper_proto::client::ReplyHeader;
 use rookeeper_proto::{ErrorCode, Xid, Zxid};
 
 /// Appends one frame: four bytes of length, then what `body` writes. Returns the frame's size.
-pub fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> usize {
+pub(crate) fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     body(out);
@@ -13,13 +13,13 @@ pub fn frame(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> usize {
 }
 
 /// Appends a reply without a body.
-pub fn header_only(out: &mut Vec<u8>, xid: Xid, zxid: Zxid, err: ErrorCode) -> usize {
+pub(crate) fn header_only(out: &mut Vec<u8>, xid: Xid, zxid: Zxid, err: ErrorCode) -> usize {
     frame(out, |out| ReplyHeader { xid, zxid, err: err.as_i32() }.write(out))
 }
 
 /// Appends a reply whose body may turn out to be an error half-way: then the body is taken back and
 /// the header carries the code.
-pub fn reply(
+pub(crate) fn reply(
     out: &mut Vec<u8>,
     xid: Xid,
     zxid: Zxid,

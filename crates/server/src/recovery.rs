@@ -62,7 +62,7 @@ pub(crate) fn recover(
     let options = recovery.tree;
     let mut sink = Sink {
         options,
-        state: State::Loading(TreeLoader::new(options)),
+        state: State::Loading(Box::new(TreeLoader::new(options))),
         mismatches: 0,
         keeps_tail: recovery.storage.epochs,
         tail: VecDeque::new(),
@@ -88,7 +88,7 @@ pub(crate) fn recover(
 }
 
 enum State {
-    Loading(TreeLoader),
+    Loading(Box<TreeLoader>),
     Loaded(Box<DataTree>),
 }
 
@@ -113,7 +113,7 @@ impl Sink {
 
 impl SnapshotSink for Sink {
     fn reset(&mut self) {
-        self.state = State::Loading(TreeLoader::new(self.options));
+        self.state = State::Loading(Box::new(TreeLoader::new(self.options)));
     }
 
     fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
@@ -141,7 +141,7 @@ impl SnapshotSink for Sink {
 
 impl RecoverySink for Sink {
     fn snapshot_loaded(&mut self, meta: &SnapshotMeta) -> Result<(), SinkError> {
-        let fresh = State::Loading(TreeLoader::new(self.options));
+        let fresh = State::Loading(Box::new(TreeLoader::new(self.options)));
         let State::Loading(loader) = std::mem::replace(&mut self.state, fresh) else {
             return Err(SinkError("a snapshot ends twice".to_owned()));
         };

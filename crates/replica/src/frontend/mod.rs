@@ -313,12 +313,12 @@ impl Replica {
             conn: id,
             session: conn.session,
         };
-        let result = replies::reply(out, xid, zxid, |out| {
+        // An error is in the header already.
+        let _ = replies::reply(out, xid, zxid, |out| {
             let request =
                 Request::read(op, &mut reader).map_err(|_| ErrorCode::MarshallingError)?;
             context.evaluate(&request, &mut events, out)
         });
-        drop(result);
         let reply_bytes = out.len() - start;
         if !events.is_empty() {
             // Catch-up events of setWatches leave before its reply.
