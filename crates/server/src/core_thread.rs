@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rookeeper_net::{CloseReason, ConnId as NetConn, Handler, Io, ListenerTag};
+use rookeeper_proto::Zxid;
 use rookeeper_replica::conns::Stage;
-use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox};
+use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox, SnapshotWork};
 
 use crate::fourletter::{self, FourLetter};
 use crate::log_thread::{LogEvent, LogInput, LogMail};
@@ -42,6 +43,10 @@ pub(crate) struct Core {
     log_input: Vec<LogInput>,
     log_events: Vec<LogEvent>,
     snapshots_done: Vec<SnapshotDone>,
+    /// What the log held when the present snapshot began.
+    snapshot_after: Zxid,
+    /// The end of a snapshot that waits for the log.
+    held_snapshot_end: Option<Vec<u8>>,
     stopping_since: Option<Instant>,
 }
 
@@ -140,6 +145,8 @@ impl Core {
             log_input: Vec::new(),
             log_events: Vec::new(),
             snapshots_done: Vec::new(),
+            snapshot_after: Zxid::ZERO,
+            held_snapshot_end: None,
             stopping_since: None,
         }
     }
@@ -262,9 +269,38 @@ impl Core {
     fn serialise_slice(&mut self) {
         if self.service.replica().has_snapshot_work()
             && self.snapshots.has_room()
+            && self.held_snapshot_end.is_none()
             && let Some(work) = self.service.replica_mut().take_snapshot_work()
         {
-            self.snapshots.put(work);
+            if let SnapshotWork::Begin { .. } = work {
+                self.snapshot_after = self.appended();
+            }
+            match work {
+                SnapshotWork::End(bytes) => self.held_snapshot_end = Some(bytes),
+                work => self.snapshots.put(work),
+            }
+        }
+        self.publish_snapshot();
+    }
+
+    /// A member may have applied what is durable elsewhere but not in its own log yet. Its snapshot
+    /// gets its name only when the log has caught up, so that the log never ends below a snapshot.
+    fn publish_snapshot(&mut self) {
+        let durable = match &self.service {
+            Service::Alone(_) => self.snapshot_after,
+            Service::Member(ensemble) => ensemble.member.peer().store().durable(),
+        };
+        if self.snapshot_after <= durable
+            && let Some(bytes) = self.held_snapshot_end.take()
+        {
+            self.snapshots.put(SnapshotWork::End(bytes));
+        }
+    }
+
+    fn appended(&self) -> Zxid {
+        match &self.service {
+            Service::Alone(_) => Zxid::ZERO,
+            Service::Member(ensemble) => ensemble.member.peer().store().appended(),
         }
     }
 
