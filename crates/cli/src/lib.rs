@@ -67,8 +67,9 @@ fn start(console: &Console, arguments: &Arguments) -> Outcome<i32> {
         shell.exit_code()
     };
     // As with the original, a session that was not closed lives on until it expires: the client's
-    // task must not get to close it.
+    // task must not get to close it, as it would when the last handle is dropped.
     runtime.shutdown_background();
+    std::mem::forget(shell);
     Ok(exit_code)
 }
 
