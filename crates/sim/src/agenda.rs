@@ -1,0 +1,56 @@
+//! What happens next: events by virtual time, ties broken by the seed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::net::LinkId;
+use crate::rng::Rng;
+
+/// Something that happens at a moment. Events of a process carry its boot: those of a dead one do
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// The core thread's loop turns.
+    Turn { boot: u64 },
+    /// The log stage ends a step.
+    Log { boot: u64 },
+    /// The snapshot stage ends a piece.
+    Snapshot { boot: u64 },
+    /// Something arrives at the server.
+    Up { link: LinkId },
+    /// Something arrives at a client.
+    Down { link: LinkId },
+    /// A client does something.
+    Client { client: usize, turn: u64 },
+    /// A fault strikes.
+    Fault,
+    /// The server is started.
+    Boot,
+    /// The disk has room again.
+    Room,
+    /// The phase is looked at.
+    Phase,
+}
+
+/// The event heap.
+#[derive(Debug)]
+pub(crate) struct Agenda {
+    heap: BinaryHeap<Reverse<(u64, u64, u64, Event)>>,
+    rng: Rng,
+    count: u64,
+}
+
+impl Agenda {
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self { heap: BinaryHeap::new(), rng, count: 0 }
+    }
+
+    pub(crate) fn push(&mut self, at_us: u64, event: Event) {
+        self.count += 1;
+        self.heap.push(Reverse((at_us, self.rng.u64(), self.count, event)));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(u64, Event)> {
+        self.heap.pop().map(|Reverse((at_us, _, _, event))| (at_us, event))
+    }
+}

@@ -1,0 +1,39 @@
+//! Catches: a reply to a write that does not tell what its txn did: wrong zxid, code, path, stat or
+//! result of a multi; a reply to a write that was never executed.
+
+use rookeeper_proto::client::Response;
+use rookeeper_proto::{OpCode, Reader, Zxid};
+
+use crate::history::Sent;
+use crate::model::Model;
+use crate::violation::{Check, broken};
+
+const NAME: &str = "writes";
+
+/// Checks a reply against the txn it names.
+pub fn check(model: &Model, sent: &Sent, zxid: Zxid, err: i32, body: &mut Reader<'_>) -> Check {
+    let Some(txn) = model.txn(zxid) else {
+        return broken(NAME, format!("{:?} answered with {zxid}, which does not exist", sent.op));
+    };
+    if (txn.session, txn.cxid, txn.op) != (sent.session, sent.xid, sent.op) {
+        let what = format!(
+            "{:?} {} of {} answered with {zxid}, which is {:?} {} of {}",
+            sent.op, sent.xid, sent.session, txn.op, txn.cxid, txn.session
+        );
+        return broken(NAME, what);
+    }
+    let op = if sent.op == OpCode::CloseSession { OpCode::Delete } else { sent.op };
+    let found = match err {
+        0 => match Response::read(op, body) {
+            Ok(response) => Ok(response),
+            Err(error) => return broken(NAME, format!("the reply to {:?}: {error}", sent.op)),
+        },
+        code => Err(code),
+    };
+    if found != txn.reply || body.remaining() != 0 {
+        let (request, expected) = (sent.request(), &txn.reply);
+        let what = format!("{request:?} at {zxid}: got {found:?}, expected {expected:?}");
+        return broken(NAME, what);
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! How often each thing happened: a fault that never strikes tests nothing, so none may be zero.
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident: $label:literal),* $(,)?) => {
+        /// Counters of one run or of many.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Counts { $($(#[$doc])* pub $name: u64),* }
+
+        impl Counts {
+            /// Adds another run's.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Names and figures, in order.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($label, self.$name)),*]
+            }
+        }
+    };
+}
+
+counts! {
+    /// Client requests sent.
+    requests: "requests",
+    /// Replies checked.
+    replies: "replies",
+    /// Replies to writes compared with the model.
+    writes_checked: "writes checked",
+    /// Replies to reads compared with the model.
+    reads_checked: "reads checked",
+    /// Reads that were held behind a write of their session.
+    held_reads: "held reads",
+    /// Writes answered with an error.
+    errors: "error replies",
+    /// Multis that succeeded.
+    multis: "multis",
+    /// Multis of which nothing was done.
+    multis_failed: "failed multis",
+    /// Sequential nodes created.
+    sequentials: "sequential creates",
+    /// Ephemerals created.
+    ephemerals: "ephemeral creates",
+    /// Watch events received.
+    events: "watch events",
+    /// Events made up for re-armed watches.
+    catch_ups: "catch-up events",
+    /// Events withheld because the node could not be read.
+    filtered_events: "filtered events",
+    /// Sessions opened.
+    sessions: "sessions opened",
+    /// Sessions resumed on a new connection.
+    resumed: "sessions resumed",
+    /// Handshakes answered "no such session".
+    refused_sessions: "sessions refused",
+    /// Sessions closed by their client.
+    closed: "sessions closed",
+    /// Sessions that expired.
+    expiries: "expiries",
+    /// Containers and TTL nodes removed.
+    reaped: "containers and ttl nodes removed",
+    /// Connections paused by the server.
+    pauses: "pauses",
+    /// Connections refused at the door.
+    refused_conns: "connections refused",
+    /// Batches the log made durable.
+    batches: "log batches",
+    /// Log files begun because a snapshot was due.
+    rolls: "log rolls",
+    /// Snapshots written.
+    snapshots: "snapshots",
+    /// Snapshots that failed.
+    snapshots_failed: "failed snapshots",
+    /// Purges that removed something.
+    purges: "purges",
+    /// Power losses.
+    power_losses: "power losses",
+    /// Power losses in the middle of a disk operation.
+    torn_stops: "stops within a disk operation",
+    /// Processes killed with the machine left running.
+    kills: "kills",
+    /// Clean stops.
+    stops: "clean stops",
+    /// Recoveries that succeeded.
+    recoveries: "recoveries",
+    /// Recoveries that were cut off themselves.
+    broken_recoveries: "recoveries cut off",
+    /// Recoveries that found a torn tail.
+    torn_tails: "torn tails",
+    /// Recoveries that dropped prepared txns nobody had been told of.
+    dropped_txns: "unacknowledged txns lost",
+    /// Recoveries that kept txns whose writers had not been told.
+    kept_txns: "unacknowledged txns kept",
+    /// Disk errors injected.
+    disk_errors: "disk errors",
+    /// Servers that stopped because of one.
+    failed_stops: "stops for a failed log",
+    /// Times the disk was full for the log.
+    fulls: "full disks",
+    /// Times there was room again.
+    rooms: "room again",
+    /// Slow forces.
+    slow_forces: "slow forces",
+    /// Stalls of the whole process.
+    stalls: "server stalls",
+    /// Connections cut.
+    cuts: "connections cut",
+    /// Connections that went dead without anybody being told.
+    black_holes: "half-open connections",
+    /// Storms of connections.
+    storms: "connection storms",
+    /// Jumps of the wall clock.
+    clock_jumps: "clock jumps",
+    /// Clients that fell silent.
+    freezes: "silent clients",
+    /// Virtual milliseconds.
+    virtual_ms: "virtual milliseconds",
+}

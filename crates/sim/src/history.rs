@@ -1,0 +1,222 @@
+//! What really happened: every request sent, every txn prepared, in the model's words.
+//!
+//! A txn enters when the server hands it to its log, and leaves again if the log loses it before
+//! anybody was told. What a request must come to is decided here, by executing it on the model, and
+//! compared with the record at once; the replies are compared when they reach the client.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rookeeper_proto::acl::Id;
+use rookeeper_proto::client::Request;
+use rookeeper_proto::client::Response;
+use rookeeper_proto::client::{MultiResult, RequestHeader};
+use rookeeper_proto::txn::{Record, Txn};
+use rookeeper_proto::{OpCode, Reader, SessionId, Zxid};
+
+use crate::model::write::{Reply, Writer};
+use crate::model::{Model, ModelOptions, TxnEntry};
+use crate::violation::{Check, broken};
+
+/// A request as its client sent it.
+#[derive(Debug)]
+pub struct Sent {
+    /// The session it was sent for.
+    pub session: SessionId,
+    /// Its xid.
+    pub xid: i32,
+    /// Its operation.
+    pub op: OpCode,
+    /// The frame without its length.
+    pub frame: Vec<u8>,
+    /// The connection's identities.
+    pub ids: Rc<[Id]>,
+    /// The newest txn that anybody had been shown: the reply must not be older.
+    pub floor: Zxid,
+    /// Whether its body is no request.
+    pub is_garbage: bool,
+}
+
+impl Sent {
+    /// The decoded request; `None` for garbage.
+    pub fn request(&self) -> Option<Request<'_>> {
+        let mut reader = Reader::new(&self.frame);
+        RequestHeader::read(&mut reader).ok()?;
+        if self.is_garbage {
+            return None;
+        }
+        Request::read(self.op, &mut reader).ok()
+    }
+}
+
+/// The run's history.
+#[derive(Debug)]
+pub struct History {
+    /// The tree at every zxid.
+    pub model: Model,
+    sent: BTreeMap<(SessionId, i32), Rc<Sent>>,
+    newest_cxid: BTreeMap<SessionId, i32>,
+    /// The newest txn any client has been shown.
+    pub revealed: Zxid,
+    /// The request behind the newest txn, if a client sent one.
+    pub proposed: Option<Rc<Sent>>,
+}
+
+const NAME: &str = "history";
+
+impl History {
+    /// An empty history.
+    pub fn new(options: ModelOptions) -> Self {
+        Self {
+            model: Model::new(options),
+            sent: BTreeMap::new(),
+            newest_cxid: BTreeMap::new(),
+            revealed: Zxid::ZERO,
+            proposed: None,
+        }
+    }
+
+    /// A client has sent a write.
+    pub fn on_sent(&mut self, sent: &Rc<Sent>) {
+        self.sent.insert((sent.session, sent.xid), Rc::clone(sent));
+    }
+
+    /// Somebody was shown the state of `zxid`.
+    pub fn reveal(&mut self, zxid: Zxid) -> Check {
+        if self.model.last() < zxid {
+            let last = self.model.last();
+            return broken(NAME, format!("{zxid} was shown, but the newest txn is {last}"));
+        }
+        self.revealed = self.revealed.max(zxid);
+        Ok(())
+    }
+
+    /// The server has handed a txn to its log.
+    pub fn propose(&mut self, zxid: Zxid, bytes: &[u8]) -> Check<&TxnEntry> {
+        let Ok(record) = Record::read(bytes) else {
+            return broken(NAME, format!("the record of {zxid} cannot be decoded"));
+        };
+        if zxid != self.model.last().next() || record.header.zxid != zxid {
+            let (last, named) = (self.model.last(), record.header.zxid);
+            return broken(NAME, format!("{zxid} (header: {named}) was prepared behind {last}"));
+        }
+        self.execute(&record)?;
+        self.model.set_record(bytes);
+        let Some(entry) = self.model.txn(zxid) else {
+            return broken(NAME, format!("{zxid} is not in the model"));
+        };
+        check_record(&record, entry)?;
+        Ok(entry)
+    }
+
+    fn execute(&mut self, record: &Record<'_>) -> Check {
+        self.proposed = None;
+        let header = &record.header;
+        let (session, cxid) = (header.session, header.cxid);
+        let server = Writer { session, cxid, ids: &[], zxid: header.zxid, time_ms: header.time_ms };
+        match &record.txn {
+            Txn::CreateSession { timeout_ms } => {
+                if self.model.session(session).is_some() {
+                    return broken(NAME, format!("the id of session {session} was given twice"));
+                }
+                self.model.execute(server, &Request::CreateSession { timeout_ms: *timeout_ms });
+                return Ok(());
+            }
+            Txn::CloseSession(_) if cxid == 0 => {
+                self.model.execute(server, &Request::CloseSession);
+                return Ok(());
+            }
+            _ if session == SessionId::NONE => {
+                let path = match &record.txn {
+                    Txn::Delete { path, is_container: true } => Some(path.clone()),
+                    Txn::Error(_) => None,
+                    other => return broken(NAME, format!("the server itself wrote {other:?}")),
+                };
+                // What failed does not say on which node; then it must at least change nothing.
+                let path = path.unwrap_or_else(|| "/ /".into());
+                self.model.execute(server, &Request::DeleteContainer(Some(path)));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let Some(sent) = self.sent.remove(&(session, cxid)) else {
+            let what = format!("{}: session {session} never sent cxid {cxid}", header.zxid);
+            return broken(NAME, what + ", or it was executed before");
+        };
+        let newest = self.newest_cxid.entry(session).or_insert(i32::MIN);
+        if cxid <= *newest {
+            let what = format!("cxid {cxid} of session {session} executed behind {newest}");
+            return broken("session_order", what);
+        }
+        *newest = cxid;
+        match self.model.session(session) {
+            Some(life) if life.closed.is_none() => {}
+            life => {
+                let what = format!("{}: a write of session {session}, {life:?}", header.zxid);
+                return broken("expiry", what);
+            }
+        }
+        let Some(request) = sent.request() else {
+            return broken(NAME, format!("garbage of session {session} became a txn"));
+        };
+        let writer = Writer { ids: &sent.ids, ..server };
+        self.model.execute(writer, &request);
+        self.proposed = Some(Rc::clone(&sent));
+        Ok(())
+    }
+
+    /// The log has lost everything behind `last`, or refused it.
+    pub fn truncate(&mut self, last: Zxid) -> Vec<TxnEntry> {
+        self.model.truncate(last)
+    }
+}
+
+/// Compares the record the server wrote with what the model made of the same request.
+fn check_record(record: &Record<'_>, entry: &TxnEntry) -> Check {
+    let zxid = entry.zxid;
+    let agrees = match (&record.txn, &entry.reply) {
+        (Txn::Error(_), Err(_)) if entry.session == SessionId::NONE => true,
+        (Txn::Error(code), Err(expected)) => code == expected,
+        (Txn::Error(_), Ok(_)) | (_, Err(_)) => false,
+        (Txn::Multi(parts), Ok(Response::Multi(results))) => multi_agrees(parts, results),
+        (Txn::Create { create, .. } | Txn::CreateTtl { create, .. }, reply) => {
+            path_of(reply) == Some(&*create.path)
+        }
+        (Txn::CreateContainer(create), reply) => path_of(reply) == Some(&*create.path),
+        (Txn::SetData { version, .. }, Ok(Response::Stat(stat))) => stat.version == *version,
+        (Txn::SetAcl { version, .. }, Ok(Response::Stat(stat))) => stat.aversion == *version,
+        _ => true,
+    };
+    if !agrees {
+        let what = format!("{zxid} became {:?}, expected {:?}", record.txn, entry.reply);
+        return broken("writes", what);
+    }
+    if let Some(digest) = record.digest
+        && digest.digest != entry.digest
+    {
+        let what = format!(
+            "{zxid}: the record says {:x}, the model {:x}, after {:?}",
+            digest.digest, entry.digest, record.txn
+        );
+        return broken("digest", what);
+    }
+    Ok(())
+}
+
+fn path_of(reply: &Reply) -> Option<&str> {
+    match reply {
+        Ok(Response::Path(path) | Response::PathStat(path, _)) => Some(path),
+        _ => None,
+    }
+}
+
+fn multi_agrees(parts: &[Txn<'_>], results: &[MultiResult<'static>]) -> bool {
+    let failed = results.iter().position(|r| matches!(r, MultiResult::Error(code) if *code != 0));
+    let recorded = parts.iter().position(|part| matches!(part, Txn::Error(_)));
+    let codes_agree = match failed.map(|at| (&results[at], parts.get(at))) {
+        Some((MultiResult::Error(code), Some(Txn::Error(recorded)))) => code == recorded,
+        Some(_) => false,
+        None => true,
+    };
+    parts.len() == results.len() && failed == recorded && codes_agree
+}

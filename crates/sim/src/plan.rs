@@ -1,0 +1,237 @@
+//! What a seed decides before its run begins: settings of the server, the clients' habits, and which
+//! faults strike how often. Swarm testing: every seed leaves most things out, so that what is left
+//! happens often and in unusual company.
+
+use rookeeper_replica::ReplicaConfig;
+use rookeeper_replica::prep::PrepConfig;
+use rookeeper_storage::{Compression, TxnLogOptions};
+use rookeeper_tree::TreeOptions;
+
+use crate::rng::Rng;
+
+/// Kinds of faults, the order of [`Plan::fault_weights`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The machine loses power between two steps.
+    PowerLoss,
+    /// The machine loses power within one of the next disk operations.
+    TornStop,
+    /// The process is killed; what it wrote stays in the machine's memory.
+    Kill,
+    /// The server is told to stop.
+    Stop,
+    /// One of the next disk operations fails.
+    DiskError,
+    /// The disk is full for a while.
+    DiskFull,
+    /// Forces take long for a while.
+    SlowDisk,
+    /// The process stands still.
+    Stall,
+    /// A connection is reset.
+    Cut,
+    /// A connection goes dead in one or both directions without anybody being told.
+    BlackHole,
+    /// Many connections at once, most of them useless.
+    Storm,
+    /// The wall clock jumps.
+    ClockJump,
+    /// A client falls silent.
+    Freeze,
+}
+
+impl Fault {
+    /// All kinds.
+    pub const ALL: [Self; 13] = [
+        Self::PowerLoss,
+        Self::TornStop,
+        Self::Kill,
+        Self::Stop,
+        Self::DiskError,
+        Self::DiskFull,
+        Self::SlowDisk,
+        Self::Stall,
+        Self::Cut,
+        Self::BlackHole,
+        Self::Storm,
+        Self::ClockJump,
+        Self::Freeze,
+    ];
+}
+
+/// A mistake put in on purpose, to prove that the checkers would find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlantedBug {
+    /// Txns count as committed when they are handed to the log.
+    ReplyBeforeDurable,
+    /// Events are sent behind the replies of the same turn.
+    EventAfterReply,
+    /// Events of every seventh turn are forgotten.
+    LostEvent,
+    /// Recovery does not cut off a torn tail.
+    TornTailKept,
+    /// The log is written but never forced.
+    NeverForced,
+    /// Reads are not held behind writes of their session (in the replica).
+    ReadNotHeld,
+    /// Requests do not count as signs of life (in the replica).
+    TouchIgnored,
+}
+
+/// Habits of the clients as a group.
+#[derive(Debug, Clone)]
+pub struct Habits {
+    /// Number of clients.
+    pub clients: usize,
+    /// Operations they send in all before faults end.
+    pub ops: u64,
+    /// Largest number of unanswered requests of one client.
+    pub window: u64,
+    /// Mean pause between two requests.
+    pub think_us: u64,
+    /// Weights of request kinds, see `client::workload`.
+    pub op_weights: Vec<u64>,
+    /// Share of reads that leave a watch, in 1/1000.
+    pub watch_per_mille: u64,
+    /// Share of creates with a restrictive ACL, in 1/1000.
+    pub acl_per_mille: u64,
+    /// Whether clients read slowly.
+    pub slow_readers: bool,
+    /// Whether clients re-arm their watches after a reconnect, in 1/1000.
+    pub rearm_per_mille: u64,
+    /// Mean delay of a message.
+    pub latency_us: u64,
+    /// Number of directories nodes are spread over.
+    pub dirs: u64,
+    /// Names per directory.
+    pub names: u64,
+}
+
+/// Everything a seed decides.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Settings of the replica.
+    pub replica: ReplicaConfig,
+    /// Settings of preparation.
+    pub prep: PrepConfig,
+    /// Settings of the tree.
+    pub tree: TreeOptions,
+    /// Settings of the log.
+    pub log: TxnLogOptions,
+    /// Codec of snapshots.
+    pub compression: Compression,
+    /// Whether old snapshots and logs are purged after a snapshot.
+    pub purge: bool,
+    /// Whether logs have a directory of their own.
+    pub has_log_dir: bool,
+    /// The clients.
+    pub habits: Habits,
+    /// How likely each fault is, in the order of [`Fault::ALL`].
+    pub fault_weights: Vec<u64>,
+    /// Mean time between two faults.
+    pub fault_every_us: u64,
+    /// Ordinary duration of a force.
+    pub force_us: u64,
+    /// A mistake to make.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Plan {
+    /// The plan of a seed, with about `ops` client operations.
+    pub fn new(seed: u64, ops: u64, planted: Option<PlantedBug>) -> Self {
+        let mut rng = Rng::new(seed ^ 0x7365_6564_706c_616e);
+        let rng = &mut rng;
+        let tick_ms = rng.pick(&[100, 200, 500, 1000, 2000]);
+        let extended_types = rng.chance(500);
+        let digest = rng.chance(850);
+        let hash_seed = rng.u64();
+        let replica = ReplicaConfig {
+            tick_time_ms: tick_ms,
+            min_session_timeout_ms: (2 * tick_ms) as i32,
+            max_session_timeout_ms: (rng.between(3, 20) * tick_ms) as i32,
+            max_client_cnxns: rng.pick(&[0, 0, 3, 60]),
+            max_cnxns: rng.pick(&[0, 0, 40]),
+            global_outstanding_limit: rng.pick(&[4, 20, 100, 1000]),
+            sessionless_timeout_ms: rng.pick(&[500, 3000, 10_000]),
+            snap_count: rng.pick(&[10, 40, 150, 100_000]),
+            snap_size_limit_bytes: rng.pick(&[None, None, Some(20_000)]),
+            container_check_interval_ms: rng.pick(&[700, 3000, 60_000]),
+            container_max_never_used_ms: rng.pick(&[0, 0, 2000]),
+            extended_types,
+            digest_enabled: digest,
+            close_session_txn: rng.chance(800),
+            pending_per_conn_max: rng.pick(&[2, 8, 64, 1024]),
+            ..ReplicaConfig::default()
+        };
+        let prep = PrepConfig {
+            extended_types,
+            close_session_txn: replica.close_session_txn,
+            digest,
+            hash_seed,
+            ..PrepConfig::default()
+        };
+        let tree = TreeOptions {
+            extended_types,
+            emulate_353_ttl: false,
+            digest_enabled: digest,
+            hash_seed,
+        };
+        let log = TxnLogOptions {
+            // Never 0: without space ahead there are no marks, and recovery then takes a batch whose
+            // first sector was lost for damage (`storage::txn_log::format`).
+            pre_alloc_bytes: rng.pick(&[1, 4 << 10, 16 << 10, 64 << 10]),
+            fill_chunk_bytes: rng.pick(&[512, 4 << 10, 16 << 10]),
+            force_sync: true,
+            size_limit_bytes: rng.pick(&[None, None, Some(8000)]),
+        };
+        Self {
+            seed,
+            replica,
+            prep,
+            tree,
+            log,
+            compression: rng.pick(&[Compression::None, Compression::Gzip, Compression::Snappy]),
+            purge: rng.chance(300),
+            has_log_dir: rng.chance(300),
+            habits: Self::habits(rng, ops),
+            fault_weights: Self::faults(rng),
+            fault_every_us: rng.pick(&[300_000, 1_000_000, 4_000_000]),
+            force_us: rng.pick(&[100, 1000, 20_000]),
+            planted,
+        }
+    }
+
+    fn habits(rng: &mut Rng, ops: u64) -> Habits {
+        let mut op_weights: Vec<u64> = (0..crate::client::workload::KINDS)
+            .map(|_| if rng.chance(350) { 0 } else { rng.between(1, 20) })
+            .collect();
+        // Something must be there to be read, changed and lost.
+        op_weights[0] = op_weights[0].max(8);
+        op_weights[1] = op_weights[1].max(4);
+        op_weights[2] = op_weights[2].max(4);
+        Habits {
+            clients: rng.between(1, 9) as usize,
+            ops,
+            window: rng.pick(&[1, 4, 16, 60]),
+            think_us: rng.pick(&[200, 3000, 30_000, 200_000]),
+            op_weights,
+            watch_per_mille: rng.pick(&[0, 100, 500]),
+            acl_per_mille: rng.pick(&[0, 0, 150]),
+            slow_readers: rng.chance(200),
+            rearm_per_mille: rng.pick(&[0, 500, 1000]),
+            latency_us: rng.pick(&[50, 1000, 20_000]),
+            dirs: rng.between(1, 4),
+            names: rng.between(2, 12),
+        }
+    }
+
+    fn faults(rng: &mut Rng) -> Vec<u64> {
+        if rng.chance(50) {
+            return vec![0; Fault::ALL.len()];
+        }
+        let share = rng.pick(&[200, 500, 800]);
+        Fault::ALL.iter().map(|_| if rng.chance(share) { rng.between(1, 10) } else { 0 }).collect()
+    }
+}

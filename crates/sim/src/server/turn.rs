@@ -1,0 +1,537 @@
+//! The core thread: one turn takes what has arrived, lets the replica work, and passes on what it
+//! hands out. The order within a turn is that of `server::core_thread`, except that the seed shuffles
+//! what the reactor leaves open: which connection first, mail of the other threads before or after.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use rookeeper_proto::client::RequestHeader;
+use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
+use rookeeper_replica::auth::{AuthConfig, AuthRegistry};
+use rookeeper_replica::conns::{Pending, Stage};
+use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, Role};
+use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk, TxnLog};
+
+use super::boot::Recovered;
+use super::conns::ServerConns;
+use super::log_stage::{LogEvent, LogInput, LogStage};
+use super::snapshot_stage::SnapshotStage;
+use crate::agenda::Event;
+use crate::ctx::Ctx;
+use crate::net::{LinkId, Segment};
+use crate::plan::PlantedBug;
+use crate::violation::{Check, broken};
+
+const FRAME_BYTES_MAX: usize = 0xf_ffff;
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) boot: u64,
+    pub(crate) replica: Replica,
+    pub(crate) log: LogStage,
+    pub(crate) snapshots: SnapshotStage,
+    pub(crate) conns: ServerConns,
+    /// The monotonic clock's reading at virtual time 0.
+    mono_origin_us: u64,
+    turn_at_us: Option<u64>,
+    pub(crate) stalled_until_us: u64,
+    /// Why the process must end.
+    pub(crate) failure: Option<String>,
+    work: Vec<LogCommand>,
+    turns: u64,
+    _locks: Vec<Box<dyn DirLock>>,
+}
+
+impl Process {
+    /// Starts serving a recovered tree.
+    pub(crate) fn start(
+        ctx: &mut Ctx,
+        boot: u64,
+        disk: &Arc<MemDisk>,
+        dirs: &DataDirs,
+        recovered: Recovered,
+        locks: Vec<Box<dyn DirLock>>,
+    ) -> Self {
+        let mut log_options = ctx.plan.log.clone();
+        if ctx.plan.planted == Some(PlantedBug::NeverForced) {
+            log_options.force_sync = false;
+        }
+        let shared: Arc<dyn Disk> = disk.clone();
+        let last = recovered.tree.last_zxid();
+        let log = TxnLog::new(shared, dirs.log_dir.clone(), log_options, last);
+        let mono_origin_us = 86_400_000_000 + ctx.rng.below(1_000_000_000_000);
+        let auth = AuthRegistry::new(AuthConfig::default()).expect("the defaults are valid");
+        let parts = Parts {
+            tree: recovered.tree,
+            auth,
+            prep: ctx.plan.prep.clone(),
+            role: Role::Standalone,
+            seed: ctx.rng.u64(),
+        };
+        let now = Now { mono_us: mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms() };
+        let mut replica = Replica::new(now, ctx.plan.replica.clone(), parts);
+        replica.close_orphaned_sessions(now);
+        if !recovered.replayed.is_empty() {
+            replica.want_snapshot();
+        }
+        let sessions = replica.tree().sessions().iter().map(|(&id, &timeout)| (id, timeout));
+        ctx.expiry.restart(now.mono_ms(), ctx.plan.replica.tick_time_ms, sessions);
+        Self {
+            boot,
+            replica,
+            log: LogStage::new(log),
+            snapshots: SnapshotStage::new(
+                Arc::clone(disk),
+                dirs.clone(),
+                ctx.plan.compression,
+                ctx.plan.purge,
+            ),
+            conns: ServerConns::default(),
+            mono_origin_us,
+            turn_at_us: None,
+            stalled_until_us: 0,
+            failure: None,
+            work: Vec::new(),
+            turns: 0,
+            _locks: locks,
+        }
+    }
+
+    /// Makes the loop turn at `at_us`, unless it does so before.
+    pub(crate) fn wake(&mut self, ctx: &mut Ctx, at_us: u64) {
+        let at_us = at_us.max(self.stalled_until_us).max(ctx.now_us);
+        if self.turn_at_us.is_none_or(|turn| at_us < turn) {
+            self.turn_at_us = Some(at_us);
+            ctx.agenda.push(at_us, Event::Turn { boot: self.boot });
+        }
+    }
+
+    /// Lets the log stage begin its next step.
+    pub(crate) fn run_log(&mut self, ctx: &mut Ctx) {
+        let (force_us, is_early) = (ctx.force_us(), ctx.rng.chance(500));
+        if let Some(us) = self.log.begin(force_us, is_early) {
+            ctx.agenda.push(ctx.now_us + us, Event::Log { boot: self.boot });
+        }
+    }
+
+    /// Lets the snapshot stage begin its next piece.
+    pub(crate) fn run_snapshots(&mut self, ctx: &mut Ctx) {
+        if self.snapshots.begin() {
+            let us = ctx.force_us() + 50;
+            ctx.agenda.push(ctx.now_us + us, Event::Snapshot { boot: self.boot });
+        }
+    }
+
+    fn now(&self, ctx: &Ctx) -> Now {
+        Now { mono_us: self.mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms() }
+    }
+
+    /// One turn, if this is the moment for it.
+    pub(crate) fn turn(&mut self, ctx: &mut Ctx) -> Check {
+        if self.turn_at_us != Some(ctx.now_us) {
+            return Ok(());
+        }
+        self.turn_at_us = None;
+        if ctx.now_us < self.stalled_until_us {
+            self.wake(ctx, self.stalled_until_us);
+            return Ok(());
+        }
+        self.turns += 1;
+        let now = self.now(ctx);
+        self.receive(ctx, now);
+        let quiet: Vec<ConnId> =
+            self.conns.by_slot.values().filter(|c| c.out.is_empty()).map(|c| c.id).collect();
+        let mail_first = ctx.rng.chance(500);
+        if mail_first {
+            self.mail(ctx, now)?;
+        }
+        self.frames(ctx, now)?;
+        if !mail_first {
+            self.mail(ctx, now)?;
+        }
+        if self.replica.next_deadline_ms() <= now.mono_ms() {
+            self.replica.tick(now, &mut self.conns);
+        }
+        self.pass_on_log_work(ctx, now)?;
+        self.serialise_slice();
+        self.notices(ctx)?;
+        if self.replica.accepts_writes() {
+            ctx.expiry.looked(now.mono_ms())?;
+            ctx.expiry.deadline(now.mono_ms(), self.replica.next_deadline_ms())?;
+        }
+        self.plant(ctx, &quiet);
+        self.flush(ctx);
+        self.run_log(ctx);
+        self.run_snapshots(ctx);
+        self.plan_next(ctx);
+        Ok(())
+    }
+
+    fn receive(&mut self, ctx: &mut Ctx, now: Now) {
+        let links: Vec<LinkId> = ctx.links.keys().copied().collect();
+        for id in links {
+            while let Some(link) = ctx.links.get_mut(&id)
+                && let Some(segment) = link.up.receive(ctx.now_us)
+            {
+                let host = link.host;
+                match segment {
+                    Segment::Open => self.accept(ctx, now, id, host),
+                    Segment::Bytes(bytes) => {
+                        if let Some(conn) = self.conns.of_link(id) {
+                            conn.input.extend_from_slice(&bytes);
+                            conn.is_waiting = false;
+                        }
+                    }
+                    Segment::Closed => {
+                        if let Some(conn) = self.conns.of_link(id) {
+                            conn.peer_gone = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, ctx: &mut Ctx, now: Now, link: LinkId, host: u8) {
+        let conn = self.conns.open(link);
+        let peer = SocketAddr::new(address(host), 40_000);
+        if self.replica.on_accept(now, conn, peer, false).is_err() {
+            ctx.counts.refused_conns += 1;
+            if let Some(conn) = self.conns.at_mut(conn) {
+                conn.is_dead = true;
+            }
+        }
+    }
+
+    fn frames(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        let mut ready: Vec<ConnId> = self
+            .conns
+            .by_slot
+            .values()
+            .filter(|conn| conn.is_ready())
+            .map(|conn| conn.id)
+            .collect();
+        for at in (1..ready.len()).rev() {
+            ready.swap(at, ctx.rng.index(at + 1));
+        }
+        for conn in ready {
+            self.bytes(ctx, now, conn)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts frames off a connection's input, as `Core::on_bytes`.
+    fn bytes(&mut self, ctx: &mut Ctx, now: Now, id: ConnId) -> Check {
+        let Some(conn) = self.conns.at_mut(id) else { return Ok(()) };
+        let input = std::mem::take(&mut conn.input);
+        let mut at = 0;
+        loop {
+            let Some(prefix) = input[at..].first_chunk::<4>() else {
+                self.wait_for_more(id);
+                break;
+            };
+            let len = i32::from_be_bytes(*prefix);
+            let Some(len) = usize::try_from(len).ok().filter(|&len| len <= FRAME_BYTES_MAX) else {
+                if let Some(conn) = self.conns.at_mut(id) {
+                    conn.is_dead = true;
+                }
+                break;
+            };
+            let Some(frame) = input.get(at + 4..at + 4 + len) else {
+                self.wait_for_more(id);
+                break;
+            };
+            at += 4 + len;
+            let flow = self.frame(ctx, now, id, frame);
+            let is_backed_up = self.conns.at_mut(id).is_none_or(|conn| conn.is_backed_up());
+            if flow == Flow::Stop || is_backed_up {
+                break;
+            }
+        }
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.input = input[at.min(input.len())..].to_vec();
+        }
+        Ok(())
+    }
+
+    fn wait_for_more(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.is_waiting = true;
+        }
+    }
+
+    fn frame(&mut self, ctx: &mut Ctx, now: Now, id: ConnId, frame: &[u8]) -> Flow {
+        let op = RequestHeader::read(&mut Reader::new(frame)).ok().map(|header| header.op);
+        let mut was_fresh = false;
+        if let Some(conn) = self.replica.conns().at(id) {
+            was_fresh = conn.stage == Stage::Fresh;
+            let is_touch = !matches!(op, None | Some(100) | Some(102));
+            let session = self.replica.sessions().session(conn.session);
+            if conn.stage == Stage::Established && is_touch {
+                if let Some(session) = session.filter(|session| !session.is_closing) {
+                    ctx.expiry.heard(now.mono_ms(), session.id, session.timeout_ms);
+                }
+                let is_read = op.and_then(OpCode::from_i32).is_some_and(|op| !op.is_write());
+                if is_read && conn.pending.iter().any(|p| matches!(p, Pending::Write { .. })) {
+                    ctx.counts.held_reads += 1;
+                }
+            }
+        }
+        let flow = self.replica.on_frame(now, id, frame, &mut self.conns);
+        if was_fresh && let Some(conn) = self.replica.conns().at(id).filter(|c| c.slot.is_some()) {
+            ctx.expiry.heard(now.mono_ms(), conn.session, conn.timeout_ms);
+        }
+        flow
+    }
+
+    /// What the other threads have reported, as `Core::on_wake`.
+    fn mail(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        for event in std::mem::take(&mut self.log.events) {
+            match event {
+                LogEvent::Durable { zxid, records } => {
+                    ctx.note("log", format_args!("durable {zxid}, {records} records"));
+                    ctx.counts.batches += 1;
+                    self.committed(ctx, now, zxid);
+                }
+                LogEvent::Full { logged } => {
+                    ctx.note("log", format_args!("full behind {logged}"));
+                    ctx.counts.fulls += 1;
+                    self.work.clear();
+                    // Also what was asked for in this very turn is dropped, and never seen here.
+                    for session in self.replica.sessions().iter().filter(|s| s.is_closing) {
+                        ctx.expiry.closing(now.mono_ms(), session.id, true)?;
+                    }
+                    self.replica.on_log_full(logged, &mut self.conns);
+                    let sessions = self.replica.sessions();
+                    ctx.expiry.retain(|id| sessions.session(id).is_some());
+                    ctx.history.truncate(logged);
+                    ctx.sequential.truncate(logged);
+                    self.log.input.push(LogInput::Continue);
+                }
+                LogEvent::Room => {
+                    ctx.note("log", format_args!("room again"));
+                    ctx.counts.rooms += 1;
+                    self.replica.on_log_room();
+                }
+                LogEvent::Failed(why) => self.failure = Some(why),
+            }
+        }
+        for done in std::mem::take(&mut self.snapshots.done) {
+            ctx.note("snapshot", format_args!("{:?}, {} purged", done.result, done.purged));
+            match done.result {
+                Ok(_) => ctx.counts.snapshots += 1,
+                Err(_) => ctx.counts.snapshots_failed += 1,
+            }
+            ctx.counts.purges += u64::from(done.purged > 0);
+            self.replica.on_snapshot_done(1);
+        }
+        ctx.counts.rolls += std::mem::take(&mut self.log.rolls);
+        Ok(())
+    }
+
+    fn committed(&mut self, ctx: &mut Ctx, now: Now, zxid: Zxid) {
+        let before = self.replica.tree().last_zxid();
+        self.replica.on_committed(now, zxid, &mut self.conns);
+        let applied = self.replica.tree().last_zxid();
+        for txn in ctx.history.model.txns_behind(before) {
+            if applied < txn.zxid {
+                break;
+            }
+            match txn.op {
+                OpCode::CreateSession => ctx.expiry.created(now.mono_ms(), txn.session),
+                OpCode::CloseSession if txn.reply.is_ok() => ctx.expiry.gone(txn.session),
+                _ => {}
+            }
+        }
+    }
+
+    fn pass_on_log_work(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        if !self.replica.take_log_work(&mut self.work) {
+            return Ok(());
+        }
+        let mut newest = None;
+        for command in std::mem::take(&mut self.work) {
+            if let LogCommand::Append { zxid, record } = &command {
+                self.prepared(ctx, now, *zxid, record)?;
+                newest = Some(*zxid);
+            }
+            self.log.input.push(LogInput::Command(command));
+        }
+        if ctx.plan.planted == Some(PlantedBug::ReplyBeforeDurable)
+            && let Some(zxid) = newest
+        {
+            self.committed(ctx, now, zxid);
+        }
+        Ok(())
+    }
+
+    fn prepared(&mut self, ctx: &mut Ctx, now: Now, zxid: Zxid, record: &[u8]) -> Check {
+        let applied = self.replica.tree().last_zxid();
+        ctx.history.propose(zxid, record)?;
+        let Some(txn) = ctx.history.model.txn(zxid) else { return Ok(()) };
+        let sent = ctx.history.proposed.clone();
+        let request = sent.as_ref().and_then(|sent| sent.request());
+        ctx.sequential.on_txn(&ctx.history.model, txn, request.as_ref())?;
+        let (op, session, cxid) = (txn.op, txn.session, txn.cxid);
+        let counts = &mut ctx.counts;
+        count_txn(counts, txn);
+        if ctx.trace.is_on() {
+            let reply = &txn.reply;
+            let line = format!("{zxid} {op:?} session {session} cxid {cxid}: {reply:?}");
+            ctx.trace.line(ctx.now_us, "prep", format_args!("{line}"));
+        }
+        match op {
+            OpCode::CloseSession => {
+                ctx.counts.expiries += u64::from(cxid == 0);
+                ctx.expiry.closing(now.mono_ms(), session, cxid != 0)
+            }
+            OpCode::DeleteContainer if session == SessionId::NONE => {
+                check_reaped(ctx, zxid, applied, now.wall_ms)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn serialise_slice(&mut self) {
+        if self.replica.has_snapshot_work()
+            && self.snapshots.has_room()
+            && let Some(work) = self.replica.take_snapshot_work()
+        {
+            self.snapshots.put(work);
+        }
+    }
+
+    fn notices(&mut self, ctx: &mut Ctx) -> Check {
+        for notice in self.replica.take_notices() {
+            ctx.note("server", format_args!("{notice:?}"));
+            match notice {
+                Notice::DigestMismatch { zxid } => {
+                    return broken("digest", format!("the replica sees a mismatch at {zxid}"));
+                }
+                Notice::ConnectionDropped { why, session, .. } if why.contains("newer zxid") => {
+                    return broken("durability", format!("session {session} was refused: {why}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the mistakes that are made on the way out.
+    fn plant(&mut self, ctx: &Ctx, quiet: &[ConnId]) {
+        let planted = ctx.plan.planted;
+        let loses = planted == Some(PlantedBug::LostEvent) && self.turns % 7 == 0;
+        if !loses && planted != Some(PlantedBug::EventAfterReply) {
+            return;
+        }
+        for conn in self.conns.by_slot.values_mut().filter(|conn| quiet.contains(&conn.id)) {
+            let (mut replies, mut events) = (Vec::new(), Vec::new());
+            let mut rest = &conn.out[..];
+            while let Some(prefix) = rest.first_chunk::<4>() {
+                let len = 4 + i32::from_be_bytes(*prefix) as usize;
+                let (frame, behind) = rest.split_at(len);
+                let xid = frame.get(4..8).and_then(|b| b.first_chunk::<4>());
+                let is_event =
+                    xid.is_some_and(|b| Xid(i32::from_be_bytes(*b)) == Xid::NOTIFICATION);
+                if is_event { &mut events } else { &mut replies }.extend_from_slice(frame);
+                rest = behind;
+            }
+            if !loses {
+                replies.extend_from_slice(&events);
+            }
+            conn.out = replies;
+        }
+    }
+
+    /// Sends what the clients' windows take, and ends what is over.
+    fn flush(&mut self, ctx: &mut Ctx) {
+        let window: usize =
+            if ctx.plan.habits.slow_readers && !ctx.is_healing { 512 } else { 64 << 10 };
+        let mut over = Vec::new();
+        for conn in self.conns.by_slot.values_mut() {
+            let is_unread = conn.peer_gone && !conn.is_paused && !conn.is_ready();
+            if let Some(link) = ctx.links.get_mut(&conn.link) {
+                let room = window.saturating_sub(link.down.bytes());
+                let n = conn.out.len().min(room);
+                if n > 0 && !conn.is_dead {
+                    let rest = conn.out.split_off(n);
+                    let bytes = std::mem::replace(&mut conn.out, rest);
+                    let mean = ctx.plan.habits.latency_us;
+                    let delay = ctx.rng.spread(mean);
+                    let at = link.down.send(ctx.now_us, delay, Segment::Bytes(bytes));
+                    ctx.agenda.push(at, Event::Down { link: conn.link });
+                }
+            }
+            if conn.is_dead || is_unread || conn.is_closing && conn.out.is_empty() {
+                over.push(conn.id);
+            }
+        }
+        for id in over {
+            self.replica.on_closed(id);
+            let Some(conn) = self.conns.by_slot.remove(&id.index) else { continue };
+            let delay = ctx.latency_us();
+            if let Some(link) = ctx.links.get_mut(&conn.link) {
+                let at = link.down.send(ctx.now_us, delay, Segment::Closed);
+                ctx.agenda.push(at, Event::Down { link: conn.link });
+            }
+        }
+    }
+
+    fn plan_next(&mut self, ctx: &mut Ctx) {
+        let serialises = self.replica.has_snapshot_work() && self.snapshots.has_room();
+        if serialises || self.conns.by_slot.values().any(|conn| conn.is_ready()) {
+            let us = ctx.rng.between(1, 100);
+            self.wake(ctx, ctx.now_us + us);
+        }
+        let deadline_ms = self.replica.next_deadline_ms();
+        if deadline_ms < u64::MAX / 2000 {
+            let at_us = (deadline_ms * 1000).saturating_sub(self.mono_origin_us);
+            let us = ctx.rng.between(1, 300);
+            self.wake(ctx, at_us.max(ctx.now_us) + us);
+        }
+    }
+}
+
+/// The address of a host of the simulation.
+pub(crate) fn address(host: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
+}
+
+fn count_txn(counts: &mut crate::counts::Counts, txn: &crate::model::TxnEntry) {
+    use rookeeper_proto::client::{MultiResult, Response};
+    match &txn.reply {
+        Err(_) => counts.errors += 1,
+        Ok(Response::Multi(results)) => {
+            let is_failed = results.iter().any(|result| matches!(result, MultiResult::Error(_)));
+            if is_failed { counts.multis_failed += 1 } else { counts.multis += 1 }
+        }
+        Ok(_) => counts.reaped += u64::from(txn.op == OpCode::DeleteContainer),
+    }
+}
+
+/// The server removes only empty containers that had a child, or were never used for too long, and
+/// TTL nodes beyond their time, judged by what was applied when it looked.
+fn check_reaped(ctx: &Ctx, zxid: Zxid, applied: Zxid, wall_ms: i64) -> Check {
+    use rookeeper_proto::create_mode::OwnerKind;
+    let model = &ctx.history.model;
+    let Some(txn) = model.txn(zxid) else { return Ok(()) };
+    for change in &txn.changes {
+        let Some(node) = model.at(&change.path, applied) else {
+            return broken("reaper", format!("{} removed at {zxid}, not there", change.path));
+        };
+        let age_ms = wall_ms.saturating_sub(node.stat.mtime_ms);
+        let never_used_ms = ctx.plan.replica.container_max_never_used_ms;
+        let is_due = node.children.is_empty()
+            && match model.owner(node) {
+                OwnerKind::Container if node.stat.cversion > 0 => true,
+                OwnerKind::Container => never_used_ms != 0 && age_ms > never_used_ms,
+                OwnerKind::Ttl(ttl_ms) => age_ms > ttl_ms,
+                OwnerKind::Persistent | OwnerKind::Ephemeral => false,
+            };
+        if !is_due {
+            return broken("reaper", format!("{} removed at {zxid}: {node:?}", change.path));
+        }
+    }
+    Ok(())
+}
