@@ -53,7 +53,8 @@ impl Ensemble {
         Self::start(&vec![Member::from(flavour); count], config)
     }
 
-    fn prepare(members: &[Member], config: &ServerConfig) -> Result<Self> {
+    /// The members with their folders and ports, none of them started.
+    pub fn prepare(members: &[Member], config: &ServerConfig) -> Result<Self> {
         let ports = ports::free(members.len() * 3)?;
         let (quorum, rest) = ports.split_at(members.len());
         let (election, client) = rest.split_at(members.len());

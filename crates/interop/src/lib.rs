@@ -10,6 +10,7 @@
 //! component is a failure that names the command to fetch it, never a silent skip.
 
 pub mod apache;
+pub mod client;
 pub mod describe;
 pub mod diff;
 pub mod disk;

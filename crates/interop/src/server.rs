@@ -252,6 +252,11 @@ impl Server {
         self.flavour
     }
 
+    /// Which implementation is started next, on the same ports and data.
+    pub fn set_flavour(&mut self, flavour: Flavour) {
+        self.flavour = flavour;
+    }
+
     /// The client address.
     pub fn addr(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.client_port))

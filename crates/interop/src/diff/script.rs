@@ -67,6 +67,7 @@ pub enum Op {
     },
     Reconfig {
         joining: Option<String>,
+        leaving: Option<String>,
         members: Option<String>,
         version: i64,
     },
@@ -253,8 +254,8 @@ impl Op {
                 frame.int(0).str(scheme).buffer(credentials.as_deref())
             }
             Self::Sasl { token } => frame.buffer(Some(token)),
-            Self::Reconfig { joining, members, version } => {
-                let frame = frame.opt_str(joining.as_deref()).opt_str(None);
+            Self::Reconfig { joining, leaving, members, version } => {
+                let frame = frame.opt_str(joining.as_deref()).opt_str(leaving.as_deref());
                 frame.opt_str(members.as_deref()).long(*version)
             }
             Self::WhoAmI | Self::Ping | Self::CloseSession => frame,

@@ -24,7 +24,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(root: &str, profile: Profile, quotas: bool) -> Self {
-        let model = Model::new(root, profile == Profile::Extended);
+        let model = Model::new(root, profile.has_ttl());
         Self { root: root.to_owned(), profile, quotas, model, writes: 0 }
     }
 
@@ -34,7 +34,7 @@ impl Requests {
     }
 
     pub(super) fn credentials(&self, rng: &mut Rng, surely: bool) -> (String, Option<Vec<u8>>) {
-        let good: &[&str] = if self.profile == Profile::Extended {
+        let good: &[&str] = if self.profile.has_superuser() {
             &["alice:a", "bob:b", "bob:b", "super:test", "super:wrong", "nocolon", ":"]
         } else {
             &["alice:a", "bob:b", "nocolon"]
@@ -107,6 +107,10 @@ impl Requests {
                 let ending = *rng.pick(values::ODD_PATHS);
                 match ending.strip_prefix('~') {
                     Some(ending) => format!("{}{ending}", self.existing(rng)),
+                    // It holds the ports of each server's own ensemble.
+                    None if self.profile.is_quorum() && ending.ends_with("config") => {
+                        "/".to_owned()
+                    }
                     None => ending.to_owned(),
                 }
             }
@@ -130,11 +134,11 @@ impl Requests {
     }
 
     fn create(&self, rng: &mut Rng, in_multi: bool) -> Op {
-        let code = match (rng.weighted(&[50, 25, 10, 15]), self.profile) {
+        let code = match (rng.weighted(&[50, 25, 10, 15]), self.profile.has_ttl()) {
             (0, _) => op::CREATE,
             (1, _) => op::CREATE2,
             (2, _) => op::CREATE_CONTAINER,
-            (_, Profile::Extended) => op::CREATE_TTL,
+            (_, true) => op::CREATE_TTL,
             _ => *rng.pick(&[op::CREATE, op::CREATE, op::CREATE, op::CREATE_TTL]),
         };
         let clean = rng.percent(if in_multi { 92 } else { 75 });
@@ -314,7 +318,9 @@ impl Requests {
     }
 
     fn malformed(&self, rng: &mut Rng, session: usize) -> Op {
-        let whole = match rng.below(8) {
+        // A write that does not decode makes Apache's leader propose a zxid twice and hang for good.
+        let kinds = if self.profile.is_quorum() { 4..7 } else { 0..8 };
+        let whole = match kinds.start + rng.below(kinds.len()) {
             0 => self.create(rng, false),
             1 => Op::Delete { path: self.own_path(rng), version: 77 },
             2 => self.set_data(rng),
@@ -329,17 +335,20 @@ impl Requests {
         Op::Malformed { code: whole.code(), body: body.into_iter().take(length).collect() }
     }
 
+    /// A reconfig that fails; one that succeeds would answer with the ensemble's ports.
     fn reconfig(rng: &mut Rng) -> Op {
-        let some = |text: &str| Some(text.to_owned());
-        match rng.below(3) {
-            0 => Op::Reconfig { joining: None, members: None, version: -1 },
-            1 => Op::Reconfig {
-                joining: some("server.9=127.0.0.1:1:2;3"),
-                members: None,
-                version: 0,
-            },
-            _ => Op::Reconfig { joining: None, members: some("nonsense"), version: 7 },
-        }
+        let (joining, leaving, members, version) = match rng.below(7) {
+            0 => (Some("server.9=127.0.0.1:1:2:participant;3"), None, None, -1),
+            1 => (Some("server.9=127.0.0.1:1:2:participant;3"), None, None, 0),
+            2 => (Some("server.9"), None, None, -1),
+            3 => (None, Some("one"), None, -1),
+            4 => (None, Some("1"), None, -1),
+            5 => (None, None, Some("server.9=nonsense"), -1),
+            _ => (None, None, Some("server.9=127.0.0.1:1:2:participant;3"), 7),
+        };
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (joining, leaving, members) = (owned(joining), owned(leaving), owned(members));
+        Op::Reconfig { joining, leaving, members, version }
     }
 
     /// One of the requests around a quota of the root or of a node below it.
