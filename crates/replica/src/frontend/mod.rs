@@ -361,8 +361,8 @@ impl Replica {
     }
 
     /// SASL is not configured (the security work adds it): an empty token with no error, as a Java
-    /// server without a JAAS section answers (7.7). A null token, which kills Java's connection
-    /// without a word, is refused with -115.
+    /// server without a JAAS section answers (7.7); also to a null token, which ends Java's
+    /// connection without a word.
     fn on_sasl(&mut self, id: ConnId, xid: Xid, frame: &[u8], outbox: &mut impl Outbox) -> Flow {
         let mut reader = Reader::new(&frame[RequestHeader::ENCODED_BYTES..]);
         let Ok(Request::Sasl(_token)) = Request::read(OpCode::Sasl, &mut reader) else {
