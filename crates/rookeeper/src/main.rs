@@ -17,6 +17,7 @@ Commands:
                                  run a server; without arguments one for this machine only
   cli [zkCli.sh's arguments]     the shell, interactive or one command
   bench [...]                    load a server and measure it; see bench --help
+  sim [...]                      simulate a server, its disk and its clients; see sim --help
   4lw <host> <port> <word>       send a four-letter word and print the answer
   version                        print the version
   help                           print this
@@ -27,6 +28,8 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let code = match command.to_str() {
         Some("server") => rookeeper_server::run(args),
+        Some("cli") => rookeeper_cli::run(args),
+        Some("sim") => rookeeper_sim::run(args),
         Some("bench") => rookeeper_bench::run(args),
         Some("4lw") => four_letter_word(args),
         Some("version" | "--version" | "-V") => {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rookeeper_interop::apache::Generation;
 use rookeeper_interop::{Ensemble, Flavour, ServerConfig};
 
 use crate::Options;
@@ -93,7 +94,7 @@ pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String
     let wanted = |load: &&Load| options.only.as_deref().is_none_or(|only| load.0.contains(only));
     let loads: Vec<&Load> = LOADS.iter().filter(wanted).collect();
     let mut ours = Side::start(Flavour::Rookeeper)?;
-    let mut apache = Side::start(Flavour::Apache395)?;
+    let mut apache = Side::start(Flavour::Apache(Generation::V395))?;
     eprintln!("warming Apache up for {} s", options.warmup_s);
     for op in ["set", "get", "create", "churn"] {
         apache.bench(&[op], options.warmup_s.div_ceil(4), 0)?;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rookeeper_interop::apache::Generation;
 use rookeeper_interop::{Flavour, Server, ServerConfig};
 
 use crate::Options;
@@ -169,7 +170,7 @@ fn loads(options: &Options, table: &mut Table) -> Result<(), String> {
         return Ok(());
     }
     let ours = Side::start(Flavour::Rookeeper, config())?;
-    let apache = Side::start(Flavour::Apache395, config())?;
+    let apache = Side::start(Flavour::Apache(Generation::V395), config())?;
     eprintln!("warming Apache up for {} s", options.warmup_s);
     for op in ["mixed", "create", "churn", "multi"] {
         apache.bench(&[op, "-c", "64", "-w", "16"], options.warmup_s.div_ceil(4), 0)?;
@@ -193,7 +194,7 @@ const MILLION: u64 = 1_000_000;
 /// Fills both with a million znodes, then restarts them.
 fn memory_and_restart(table: &mut Table) -> Result<(), String> {
     let mut ours = Side::start(Flavour::Rookeeper, config())?;
-    let mut apache = Side::start(Flavour::Apache395, config())?;
+    let mut apache = Side::start(Flavour::Apache(Generation::V395), config())?;
     let before = machine::resident_bytes(ours.pid()?);
     let heap_before = machine::live_heap_bytes(apache.pid()?)?;
     for side in [&ours, &apache] {
@@ -252,7 +253,7 @@ fn read_root(addr: SocketAddr) -> std::io::Result<bool> {
 /// Open-loop writes at half of saturation, with and without a snapshot of a million znodes beside them.
 fn snapshot_beside_writes(options: &Options, table: &mut Table) -> Result<(), String> {
     let mut figures = Vec::new();
-    for flavour in [Flavour::Rookeeper, Flavour::Apache395] {
+    for flavour in [Flavour::Rookeeper, Flavour::Apache(Generation::V395)] {
         let quiet = config().set("snapCount", 50_000_000);
         let mut side = Side::start(flavour, quiet)?;
         side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
@@ -292,7 +293,7 @@ fn snapshot_beside_writes(options: &Options, table: &mut Table) -> Result<(), St
 fn idle(table: &mut Table) -> Result<(), String> {
     let mut memory = Vec::new();
     let mut start = Vec::new();
-    for flavour in [Flavour::Rookeeper, Flavour::Apache395] {
+    for flavour in [Flavour::Rookeeper, Flavour::Apache(Generation::V395)] {
         let mut side = Side::start(flavour, config())?;
         memory.push(machine::resident_bytes(side.pid()?) / 1e6);
         let times: Result<Vec<f64>, String> = (0..5).map(|_| restart(&mut side.server)).collect();
