@@ -32,7 +32,7 @@ pub const FINALIZE_WAIT: Duration = Duration::from_millis(200);
 pub const NOTIFICATION_INTERVAL_MIN: Duration = Duration::from_millis(200);
 /// Longest interval between two sends of the own vote.
 pub const NOTIFICATION_INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// After hearing others elect, a server that has no vote asks for the outcome no later than this.
+/// Whoever hears of a leader, or hears others elect and has no vote, asks again no later than this.
 pub const NOTIFICATION_POLL: Duration = Duration::from_secs(1);
 
 /// Tries of a learner to reach its leader.

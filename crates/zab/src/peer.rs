@@ -12,6 +12,8 @@
 //! because the peer may not have been LOOKING when this server's vote came; an election starts
 //! without the pauses that this costs otherwise.
 
+mod figures;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use crate::quorum::oracle::Oracle;
 use crate::record::TxnRecord;
 use crate::store::Store;
 use crate::time::Instant;
+
+pub use figures::{Figures, ZabPhase};
 
 /// What a server finds on its disk and in its configuration when it starts.
 #[derive(Debug, Clone)]
@@ -430,7 +434,9 @@ impl Peer {
     }
 
     fn decide(&mut self, now: Instant, vote: Vote, fx: &mut Effects) {
-        self.round = vote.round;
+        // Java's clock goes back when it joins an older round; then one round could hold two different
+        // own votes.
+        self.round = self.round.max(vote.round);
         self.messenger.set_eager(false);
         self.messenger.expire_pending();
         self.vote = Vote { version: 2, ..vote };

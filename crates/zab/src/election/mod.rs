@@ -8,8 +8,8 @@
 //!
 //! Differs from Java: the settle time after a quorum is cut short when every voter that could still
 //! change the outcome is unreachable or has voted the same; during the settle time, votes that do not
-//! improve the outcome are counted and do not prolong it. A server without a vote that hears others elect
-//! asks again within a second instead of after up to a minute.
+//! improve the outcome are counted and do not prolong it. Whoever hears of a leader, or hears others elect
+//! and has no vote itself, asks again within a second instead of after up to a minute.
 
 pub mod messenger;
 pub mod vote;
@@ -107,7 +107,11 @@ impl Election {
         }
         match vote.state {
             ServerState::Looking => self.on_looking(now, from, vote, at),
-            ServerState::Following | ServerState::Leading => self.on_settled(from, vote, at),
+            ServerState::Following | ServerState::Leading => {
+                // There is a leader: whatever is missing to join it, ask for it soon.
+                self.resend_at = self.resend_at.min(now + limits::NOTIFICATION_POLL);
+                self.on_settled(from, vote, at)
+            }
             ServerState::Observing => Step::Wait,
         }
     }
@@ -128,9 +132,9 @@ impl Election {
         if self.proposal.round < vote.round {
             self.received.clear();
             let own = Vote { round: vote.round, ..self.own };
-            self.adopt(if may_lead(&vote, at) && vote.beats(&own) { vote } else { own });
+            self.adopt(if self.is_eligible(&vote, at) && vote.beats(&own) { vote } else { own });
             broadcast = true;
-        } else if may_lead(&vote, at) && vote.beats(&self.proposal) {
+        } else if self.is_eligible(&vote, at) && vote.beats(&self.proposal) {
             self.adopt(vote);
             broadcast = true;
         }
@@ -141,6 +145,14 @@ impl Election {
             Step::Decide(vote) => Step::Decide(vote),
             step => step,
         }
+    }
+
+    /// A candidate of weight 0 never leads; and what this server itself holds, it knows best: a vote
+    /// for it that says otherwise is an old one.
+    fn is_eligible(&self, vote: &Vote, at: &Surroundings<'_>) -> bool {
+        let is_stale =
+            vote.leader == self.sid && (vote.zxid, vote.epoch) != (self.own.zxid, self.own.epoch);
+        !is_stale && 0 < at.joint.committed.weight(vote.leader)
     }
 
     fn adopt(&mut self, vote: Vote) {
@@ -220,10 +232,6 @@ impl Election {
         }
         Step::Broadcast
     }
-}
-
-fn may_lead(vote: &Vote, at: &Surroundings<'_>) -> bool {
-    0 < at.joint.committed.weight(vote.leader)
 }
 
 /// Whether those who agree with `vote` are a quorum. The own (LOOKING) vote never agrees with a

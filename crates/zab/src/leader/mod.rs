@@ -13,6 +13,7 @@
 
 mod broadcast;
 mod discovery;
+mod figures;
 mod handle;
 mod liveness;
 mod reconfig;
@@ -35,6 +36,7 @@ use crate::record::TxnRecord;
 use crate::time::Instant;
 
 pub use broadcast::ProposeError;
+pub use figures::LearnerFigures;
 use handle::{LearnerHandle, Stage};
 pub use synchronization::HistoryAnswer;
 

@@ -124,16 +124,17 @@ impl Leader {
         records: Vec<TxnRecord>,
         fx: &mut Effects,
     ) {
-        let Some(last) = self.learners.get(&conn).map(|l| l.last) else { return };
-        let packet = match self.plan(core, last, point, next) {
-            Plan::Diff => QuorumPacket::bare(PacketType::Diff, self.sync_end(core)),
+        let Some((sid, last)) = self.learners.get(&conn).map(|l| (l.sid, l.last)) else { return };
+        let (how, kind, zxid) = match self.plan(core, last, point, next) {
+            Plan::Diff => ("DIFF", PacketType::Diff, self.sync_end(core)),
             Plan::Trunc if planted!(core, TruncOffByOne) => {
-                QuorumPacket::bare(PacketType::Trunc, point.next().min(last))
+                ("TRUNC", PacketType::Trunc, point.next().min(last))
             }
-            Plan::Trunc => QuorumPacket::bare(PacketType::Trunc, point),
+            Plan::Trunc => ("TRUNC", PacketType::Trunc, point),
             Plan::Snap => return self.capture(core, conn, fx),
         };
-        self.send_packet(conn, &packet, fx);
+        fx.note(format!("server {sid}, whose log ends at {last}, gets {how} {zxid}"));
+        self.send_packet(conn, &QuorumPacket::bare(kind, zxid), fx);
         if planted!(core, NewLeaderBeforeSync) {
             self.send_new_leader(core, conn, fx);
         }
@@ -264,6 +265,8 @@ impl Leader {
         }
         learner.deadline = Some(now + core.settings.init_time());
         learner.stage = Stage::Synchronizing(Sync::Streaming(zxid));
+        let (sid, last) = (learner.sid, learner.last);
+        fx.note(format!("server {sid}, whose log ends at {last}, gets SNAP {zxid}"));
         // A label older than what the learner holds would leave its old log in force after a restart.
         let label = if zxid < learner.last { Zxid::new(self.epoch, 0) } else { zxid };
         self.send_packet(conn, &QuorumPacket::bare(PacketType::Snap, label), fx);

@@ -27,6 +27,7 @@ use crate::core::Core;
 use crate::effects::{Conn, Effect, Effects};
 use crate::leave::{Leave, Step};
 use crate::limits;
+use crate::peer::ZabPhase;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
@@ -130,6 +131,17 @@ impl Learner {
     /// Whom it follows.
     pub(crate) fn leader(&self) -> Sid {
         self.leader
+    }
+
+    /// How far it is, as `mntr` tells it.
+    pub(crate) fn zab_phase(&self) -> ZabPhase {
+        match self.phase {
+            Phase::Connecting | Phase::AwaitLeaderInfo | Phase::AcceptingEpoch => {
+                ZabPhase::Discovery
+            }
+            Phase::Serving => ZabPhase::Broadcast,
+            _ => ZabPhase::Synchronization,
+        }
     }
 
     /// The leader's epoch, once it serves.

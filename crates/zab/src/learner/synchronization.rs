@@ -41,6 +41,8 @@ impl Learner {
         if last == Zxid::UNKNOWN && packet.kind != PacketType::Snap {
             return Err(Leave::new("only a snapshot can help a server that holds nothing"));
         }
+        let how = format!("{:?}", packet.kind).to_uppercase();
+        fx.note(format!("the leader begins with {how} {}; the log ends at {last}", packet.zxid));
         match packet.kind {
             PacketType::Diff => self.continue_log(now, core, last, fx),
             PacketType::Trunc if packet.zxid == last => self.continue_log(now, core, last, fx),
