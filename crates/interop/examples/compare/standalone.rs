@@ -163,8 +163,7 @@ pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String
 }
 
 fn loads(options: &Options, table: &mut Table) -> Result<(), String> {
-    let wanted =
-        |load: &&Load| options.only.as_deref().is_none_or(|only| load.name.contains(only));
+    let wanted = |load: &&Load| options.only.as_deref().is_none_or(|only| load.name.contains(only));
     let loads: Vec<&Load> = LOADS.iter().filter(wanted).collect();
     if loads.is_empty() {
         return Ok(());
@@ -211,7 +210,13 @@ fn memory_and_restart(table: &mut Table) -> Result<(), String> {
     );
     let a = restart(&mut ours.server)?;
     let b = restart(&mut apache.server)?;
-    table.add("restart with 1 M znodes to the first answered read", "at most 1/4", (a, b), "ms", false);
+    table.add(
+        "restart with 1 M znodes to the first answered read",
+        "at most 1/4",
+        (a, b),
+        "ms",
+        false,
+    );
     Ok(())
 }
 
@@ -300,6 +305,12 @@ fn idle(table: &mut Table) -> Result<(), String> {
         start.push(median(times?));
     }
     table.add("idle resident memory", "at most 20 MB", (memory[0], memory[1]), "MB", false);
-    table.add("start to the first answered read", "at most 50 ms", (start[0], start[1]), "ms", false);
+    table.add(
+        "start to the first answered read",
+        "at most 50 ms",
+        (start[0], start[1]),
+        "ms",
+        false,
+    );
     Ok(())
 }
