@@ -335,9 +335,14 @@ impl Replica {
         self.large_requests.clear();
         self.prep.restart(logged, self.tree.digest());
         self.snapshotter.on_log_dropped();
-        // Sessions whose closing was dropped are closed when writes go on.
+        // Sessions whose closing was dropped are closed when writes go on. Their requests were
+        // dropped silently meanwhile, so their connections end: later ones must not be answered.
+        let closing = self.sessions.iter().filter(|session| session.is_closing);
+        let conns: Vec<ConnId> = closing.filter_map(|session| session.conn).collect();
+        conns.into_iter().for_each(|conn| self.close_conn(conn, outbox));
         self.sessions.reopen_closing();
-        self.paused.clear();
+        // Whoever is left waits for nothing any more.
+        self.resume_paused(outbox);
     }
 
     /// The log takes records again.
