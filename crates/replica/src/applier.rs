@@ -54,6 +54,9 @@ impl Replica {
         self.stats.propagation_ms.add(u64::try_from(age_ms).unwrap_or(0));
         self.prep.applied(record.header.zxid);
         self.stats.commits += 1;
+        if self.role.is_learner() {
+            self.stats.quorum.commits_received += 1;
+        }
         if let Some(digest) = record.digest
             && self.tree.check_digest(record.header.zxid, digest).is_some()
         {

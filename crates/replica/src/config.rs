@@ -11,6 +11,8 @@ pub struct ReplicaConfig {
     pub server_id: u8,
     /// `tickTime`.
     pub tick_time_ms: u64,
+    /// `leaderServes`: false = a leader takes no clients.
+    pub leader_serves: bool,
     /// `minSessionTimeout`, resolved.
     pub min_session_timeout_ms: i32,
     /// `maxSessionTimeout`, resolved.
@@ -56,6 +58,7 @@ impl Default for ReplicaConfig {
         Self {
             server_id: 1,
             tick_time_ms: 3000,
+            leader_serves: true,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,
             max_client_cnxns: 60,

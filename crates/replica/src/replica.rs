@@ -216,7 +216,7 @@ impl Replica {
             reconfig: None,
         };
         let zxid = self.prep.prepare(&self.tree, &self.auth, &write, &mut scratch).zxid;
-        self.stats.proposals += 1;
+        self.stats.on_proposal(scratch.len());
         if self.snapshotter.on_append(scratch.len()) {
             self.ordering.roll();
         }
@@ -312,6 +312,15 @@ impl Replica {
     /// Whether a write may be prepared now.
     pub fn accepts_writes(&self) -> bool {
         self.log_state == LogState::Open && self.role != Role::Looking
+    }
+
+    /// Whether clients are taken, and words about the server answered.
+    pub fn serves_clients(&self) -> bool {
+        match self.role {
+            Role::Looking => false,
+            Role::Leading => self.config.leader_serves,
+            Role::Standalone | Role::Following | Role::Observing => true,
+        }
     }
 
     /// What it does with writes.

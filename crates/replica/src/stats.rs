@@ -5,6 +5,7 @@
 
 use rookeeper_proto::OpCode;
 
+use crate::member::{ProposalSizes, QuorumStats};
 use crate::namespaces::Namespaces;
 
 /// Count, sum, minimum and maximum of something: ZooKeeper's basic summary.
@@ -170,8 +171,12 @@ pub struct Stats {
     pub namespaces: Namespaces,
     /// `commit_count`.
     pub commits: u64,
-    /// `last_proposal_size` and kin are the leader's; writes prepared here.
+    /// `proposal_count`: writes prepared here.
     pub proposals: u64,
+    /// `last_proposal_size`, `min_proposal_size`, `max_proposal_size`.
+    pub proposal_sizes: ProposalSizes,
+    /// What only a member of an ensemble counts.
+    pub quorum: QuorumStats,
 }
 
 impl Stats {
@@ -198,6 +203,12 @@ impl Stats {
         if op != OpCode::Ping {
             self.response_bytes += payload_bytes(frame_bytes);
         }
+    }
+
+    /// Notes a write that was prepared here.
+    pub fn on_proposal(&mut self, bytes: usize) {
+        self.proposals += 1;
+        self.proposal_sizes.add(bytes);
     }
 
     /// Notes that a session was opened: the ConnectResponse is no response in Java's figures.

@@ -163,12 +163,17 @@ impl Core {
         let now = self.clock.now(io.now());
         let id = core(conn);
         self.service.replica_mut().on_four_letter_word(id);
+        let member = match &self.service {
+            Service::Alone(_) => None,
+            Service::Member(ensemble) => Some(ensemble.member.figures(now)),
+        };
         let answer = self.four_letter.answer(
             command,
             &bytes[4..4 + command.argument_bytes()],
             fourletter::Context {
                 replica: self.service.replica_mut(),
                 metrics: &mut self.metrics,
+                member,
                 now,
                 conn: id,
             },

@@ -129,6 +129,8 @@ pub(crate) struct Core {
     pub(crate) oracle: Oracle,
     /// Whether the state was replaced or cut back since it last served.
     pub(crate) is_state_replaced: bool,
+    /// Learners that this server has brought up to date from its log.
+    pub(crate) synced_from_log: u64,
 }
 
 impl Core {

@@ -168,6 +168,7 @@ impl Peer {
                 commit: Zxid::ZERO,
                 oracle: Oracle::Absent,
                 is_state_replaced: false,
+                synced_from_log: 0,
             },
         };
         peer.after(now, fx);

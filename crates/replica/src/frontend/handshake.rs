@@ -34,6 +34,9 @@ impl Replica {
         if self.role == crate::replica::Role::Looking {
             return self.drop_conn(id, "this server has no leader now", outbox);
         }
+        if !self.serves_clients() {
+            return self.drop_conn(id, "a leader takes no clients (leaderServes=no)", outbox);
+        }
         if self.tree.last_zxid() < request.last_zxid_seen {
             return self.drop_conn(id, "it has seen a newer zxid than this server's", outbox);
         }
@@ -139,6 +142,7 @@ impl Replica {
         let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
         self.bind(id, session, slot);
         self.forwards.push(crate::replica::Forward::Revalidate { session, timeout_ms });
+        self.stats.quorum.revalidations += 1;
         outbox.pause(id);
         Flow::Stop
     }

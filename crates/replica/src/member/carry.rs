@@ -1,6 +1,7 @@
 //! Carries out what the peer asks for.
 
 use rookeeper_proto::Zxid;
+use rookeeper_proto::quorum::ServerState;
 use rookeeper_zab::{Effect, ServingRole};
 
 use super::{IoEffect, Member};
@@ -37,7 +38,12 @@ impl Member {
             }
             Effect::WriteAcceptedEpoch { epoch } => self.write_epoch(EpochFile::Accepted, epoch),
             Effect::WriteCurrentEpoch { epoch } => self.write_epoch(EpochFile::Current, epoch),
-            Effect::Append { record } => self.replica.append(record.zxid, record.bytes),
+            Effect::Append { record } => {
+                if self.peer.state() == ServerState::Following {
+                    self.replica.stats.quorum.proposals_received += 1;
+                }
+                self.replica.append(record.zxid, record.bytes);
+            }
             Effect::TruncateLog { to } => self.truncate(to),
             Effect::InstallSnapshot { through, records, current_epoch } => {
                 self.install(now, through, &records, current_epoch);
@@ -58,7 +64,10 @@ impl Member {
             Effect::TakeSnapshot { conn, through } => {
                 self.take_snapshot(now, conn, through, outbox);
             }
-            Effect::StreamSnapshot { conn } => self.start_streaming(conn),
+            Effect::StreamSnapshot { conn } => {
+                self.replica.stats.quorum.snapshots += 1;
+                self.start_streaming(conn);
+            }
             Effect::CancelSnapshot { conn } => self.cancel_snapshot(conn),
             Effect::CommitUpTo { zxid } => self.replica.on_committed(now, zxid, outbox),
             Effect::StartServing { role, epoch, .. } => self.start_serving(now, role, epoch),

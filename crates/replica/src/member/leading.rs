@@ -70,7 +70,7 @@ impl Replica {
             reconfig: None,
         };
         let zxid = self.prep.prepare(&self.tree, &self.auth, &write, &mut scratch).zxid;
-        self.stats.proposals += 1;
+        self.stats.on_proposal(scratch.len());
         if self.snapshotter.on_append(scratch.len()) {
             self.ordering.roll();
         }

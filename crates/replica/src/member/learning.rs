@@ -71,6 +71,7 @@ impl Replica {
     /// Serves clients from now on.
     pub(crate) fn start_serving(&mut self, now: Now, role: Role, epoch: u32) {
         self.role = role;
+        self.stats.proposal_sizes = Default::default();
         if role == Role::Leading {
             // The state that `srvr` and snapshots name; (epoch, 0) is never a txn.
             self.tree.set_last_zxid(Zxid::new(epoch, 0));

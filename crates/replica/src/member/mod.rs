@@ -11,6 +11,7 @@
 //! Not here: who counts, when to elect, what a packet means (`zab`); what a txn does (`tree`).
 
 mod carry;
+mod figures;
 mod io;
 mod leading;
 mod learning;
@@ -23,12 +24,14 @@ use rookeeper_proto::{Sid, Zxid};
 use rookeeper_tree::{DataTree, TreeOptions};
 use rookeeper_zab::{Conn, Effects, HistoryAnswer, Instant, Peer};
 
+pub use figures::{MemberFigures, ProposalSizes, QuorumStats};
 pub use io::IoEffect;
 
 use crate::clock::Now;
 use crate::ordering::EpochFile;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
+use figures::Observed;
 use transfer::{Incoming, Outgoing};
 
 /// See the module.
@@ -47,6 +50,7 @@ pub struct Member {
     next_touches_ms: u64,
     /// Largest field of a snapshot that is accepted from a leader.
     max_item_bytes: usize,
+    observed: Observed,
 }
 
 fn at(now: Now) -> Instant {
@@ -74,6 +78,7 @@ impl Member {
             proposals: Vec::new(),
             next_touches_ms: 0,
             max_item_bytes,
+            observed: Observed::new(),
         }
     }
 
@@ -92,6 +97,16 @@ impl Member {
         &self.peer
     }
 
+    /// What monitoring words tell of it.
+    pub fn figures(&self, now: Now) -> MemberFigures {
+        MemberFigures {
+            state: self.peer.state(),
+            peer: self.peer.figures(),
+            serving_ms: now.mono_ms().saturating_sub(self.observed.serving_since_ms()),
+            membership: self.peer.config().to_string(),
+        }
+    }
+
     /// Takes what is to be done outside, in order.
     pub fn take_io(&mut self) -> Vec<IoEffect> {
         std::mem::take(&mut self.io)
@@ -105,6 +120,7 @@ impl Member {
         self.tell_touches(now);
         self.carry_all(now, outbox);
         self.stream_snapshots(now, outbox);
+        self.observed.look(now, &self.peer, &mut self.replica.stats.quorum);
     }
 
     /// Milliseconds of the monotonic clock at which [`Member::tick`] is wanted.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Config;
+use super::ensemble::Role;
 use super::error::Origin;
 use super::keys::{self, Action, Key};
 use super::reader::{is_secret_name, shown};
@@ -136,5 +137,22 @@ pub fn conf_lines(config: &Config, facts: ConfFacts<'_>) -> String {
         config.sessions.min_session_timeout_ms,
         config.sessions.max_session_timeout_ms,
         facts.server_id,
+    )
+}
+
+/// What the reply to `conf` of a member of an ensemble goes on with; no newline at its end.
+pub fn quorum_conf_lines(config: &Config, server_id: i64, membership: &str) -> String {
+    let own = config.ensemble.members.get(&server_id);
+    let address = own.and_then(|member| member.addresses.first());
+    let port = |port: Option<u16>| port.map_or(-1, i32::from);
+    let limit = |ticks: Option<i32>| ticks.unwrap_or(0);
+    format!(
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\n\
+         peerType={}\nmembership: \n{membership}",
+        limit(config.quorum.init_limit_ticks),
+        limit(config.quorum.sync_limit_ticks),
+        port(address.map(|address| address.election.port)),
+        port(address.map(|address| address.quorum.port)),
+        i32::from(own.is_some_and(|member| member.role == Role::Observer)),
     )
 }

@@ -6,6 +6,7 @@
 mod environment;
 mod texts;
 
+use rookeeper_replica::member::MemberFigures;
 use rookeeper_replica::{ConnId, Now, Replica};
 
 use crate::metrics::ServerMetrics;
@@ -88,6 +89,20 @@ impl Command {
         }
     }
 
+    /// Whether the answer is about a server that serves; the others are given at any time.
+    fn needs_service(self) -> bool {
+        !matches!(self, Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk | Self::TelnetInterrupt)
+    }
+
+    /// What a server without a leader answers, and a leader with `leaderServes=no`.
+    fn while_not_serving(self) -> &'static str {
+        match self {
+            Self::Isro => "null",
+            Self::Hash => "This ZooKeeper instance is not currently serving requests",
+            _ => "This ZooKeeper instance is not currently serving requests\n",
+        }
+    }
+
     /// Bytes behind the word that belong to it: `stmk` takes a trace mask.
     pub(crate) fn argument_bytes(self) -> usize {
         if self == Self::Stmk { 8 } else { 0 }
@@ -98,6 +113,8 @@ impl Command {
 pub(crate) struct Context<'a> {
     pub(crate) replica: &'a mut Replica,
     pub(crate) metrics: &'a mut ServerMetrics,
+    /// Of a member of an ensemble: what its peer does.
+    pub(crate) member: Option<MemberFigures>,
     pub(crate) now: Now,
     /// The connection that asks.
     pub(crate) conn: ConnId,
@@ -128,6 +145,9 @@ impl FourLetter {
                 "{} is not executed because it is not in the whitelist.\n",
                 command.name()
             );
+        }
+        if !context.replica.serves_clients() && command.needs_service() {
+            return command.while_not_serving().to_owned();
         }
         texts::text(self, command, argument, context)
     }

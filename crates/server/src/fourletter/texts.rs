@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use rookeeper_proto::SessionId;
+use rookeeper_replica::Role;
 use rookeeper_replica::conns::Conn;
 
 use super::{Command, Context, FourLetter, environment};
-use crate::config::explain::{ConfFacts, conf_lines};
+use crate::config::explain::{ConfFacts, conf_lines, quorum_conf_lines};
+use crate::config::shape::Mode;
 use crate::metrics::{self, java_decimal};
 use crate::version::VERSION_LINE;
 
@@ -41,7 +43,7 @@ pub(super) fn text(
             "Connection stats reset.\n".to_owned()
         }
         Command::Cons => cons(&context),
-        Command::Conf => conf(this),
+        Command::Conf => conf(this, &context),
         Command::Dirs => format!(
             "datadir_size: {}\nlogdir_size: {}\n",
             directory_bytes(&this.snap_dir),
@@ -67,9 +69,9 @@ fn server_lines(context: &Context<'_>) -> String {
     let replica = &context.replica;
     let stats = replica.stats();
     let latency = stats.latency_ms;
-    format!(
+    let mut out = format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\n\
-         Outstanding: {}\nZxid: {}\nMode: standalone\nNode count: {}\n",
+         Outstanding: {}\nZxid: {}\nMode: {}\nNode count: {}\n",
         latency.min,
         java_decimal(latency.average()),
         latency.max,
@@ -78,8 +80,18 @@ fn server_lines(context: &Context<'_>) -> String {
         replica.conns().len(),
         replica.outstanding(),
         replica.tree().last_zxid(),
+        replica.role().name(),
         metrics::java_node_count(replica),
-    )
+    );
+    if replica.role() == Role::Leading {
+        let sizes = stats.proposal_sizes;
+        let _ = writeln!(
+            out,
+            "Proposal sizes last/min/max: {}/{}/{}",
+            sizes.last, sizes.min, sizes.max
+        );
+    }
+    out
 }
 
 fn stat(context: &Context<'_>) -> String {
@@ -132,7 +144,11 @@ fn cons(context: &Context<'_>) -> String {
     out
 }
 
-fn conf(this: &FourLetter) -> String {
+fn conf(this: &FourLetter, context: &Context<'_>) -> String {
+    let server_id = match this.config.mode {
+        Mode::Standalone => 0,
+        Mode::Quorum { my_id, .. } => my_id,
+    };
     let facts = ConfFacts {
         client_port: i32::from(this.client_port),
         secure_client_port: -1,
@@ -140,9 +156,13 @@ fn conf(this: &FourLetter) -> String {
         snap_dir_bytes: directory_bytes(&this.snap_dir),
         log_dir: &this.log_dir,
         log_dir_bytes: directory_bytes(&this.log_dir),
-        server_id: 0,
+        server_id,
     };
-    conf_lines(&this.config, facts)
+    let mut out = conf_lines(&this.config, facts);
+    if let Some(member) = &context.member {
+        out += &quorum_conf_lines(&this.config, server_id, &member.membership);
+    }
+    out
 }
 
 /// Bytes of all files below a directory; what cannot be read counts nothing.
@@ -160,17 +180,11 @@ fn directory_bytes(dir: &Path) -> u64 {
 
 fn dump(context: &Context<'_>) -> String {
     let replica = &context.replica;
-    let mut by_expiry: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
-    for session in replica.sessions().iter() {
-        by_expiry.entry(session.expire_at_ms).or_default().push(session.id);
-    }
     let mut out = "SessionTracker dump:\n".to_owned();
-    let _ = writeln!(out, "Session Sets ({})/({}):", by_expiry.len(), replica.sessions().len());
-    for (at_ms, sessions) in &by_expiry {
-        let _ = writeln!(out, "{} expire at {}:", sessions.len(), date(context, *at_ms));
-        for session in sessions {
-            let _ = writeln!(out, "\t{session}");
-        }
+    if replica.role().is_learner() {
+        out += &learner_sessions_dump(context);
+    } else {
+        out += &sessions_dump(context);
     }
     out += "ephemeral nodes dump:\n";
     let owners: Vec<SessionId> = replica.tree().ephemeral_owners().collect();
@@ -183,6 +197,33 @@ fn dump(context: &Context<'_>) -> String {
     }
     out += "Connections dump:\n";
     out += &connections_dump(context);
+    out
+}
+
+/// Sessions by the moment they expire: of a server that expires them.
+fn sessions_dump(context: &Context<'_>) -> String {
+    let replica = &context.replica;
+    let mut by_expiry: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
+    for session in replica.sessions().iter() {
+        by_expiry.entry(session.expire_at_ms).or_default().push(session.id);
+    }
+    let mut out = format!("Session Sets ({})/({}):\n", by_expiry.len(), replica.sessions().len());
+    for (at_ms, sessions) in &by_expiry {
+        let _ = writeln!(out, "{} expire at {}:", sessions.len(), date(context, *at_ms));
+        for session in sessions {
+            let _ = writeln!(out, "\t{session}");
+        }
+    }
+    out
+}
+
+/// A learner knows the sessions and their time-outs, not when they expire.
+fn learner_sessions_dump(context: &Context<'_>) -> String {
+    let sessions = context.replica.tree().sessions();
+    let mut out = format!("Global Sessions({}):\n", sessions.len());
+    for (session, timeout_ms) in sessions {
+        let _ = writeln!(out, "{session}\t{timeout_ms}ms");
+    }
     out
 }
 
@@ -235,8 +276,16 @@ fn hash(context: &Context<'_>) -> String {
 }
 
 fn mntr(context: &Context<'_>) -> String {
-    let mut out = format!("zk_version\t{VERSION_LINE}\nzk_server_state\tstandalone\n");
-    for (name, value) in metrics::all(context.replica, context.metrics, context.now) {
+    let mut out =
+        format!("zk_version\t{VERSION_LINE}\nzk_server_state\t{}\n", context.replica.role().name());
+    if let Some(member) = &context.member {
+        let _ = writeln!(out, "zk_peer_state\t{}", member.peer_state());
+        if let (Role::Observing, Some(leader)) = (context.replica.role(), member.peer.leader) {
+            let _ = writeln!(out, "zk_observer_master_id\t{leader}");
+        }
+    }
+    let member = context.member.as_ref();
+    for (name, value) in metrics::all(context.replica, context.metrics, member, context.now) {
         let _ = writeln!(out, "zk_{name}\t{value}");
     }
     out

@@ -6,10 +6,12 @@
 
 mod names;
 mod process;
+mod quorum;
 
 use std::fmt;
 use std::time::Duration;
 
+use rookeeper_replica::member::MemberFigures;
 use rookeeper_replica::stats::{Quantiles, Summary};
 use rookeeper_replica::{Now, Replica};
 
@@ -135,10 +137,19 @@ impl List {
     }
 }
 
-/// Every metric of a standalone server, in a stable order.
-pub(crate) fn all(replica: &Replica, shell: &ServerMetrics, now: Now) -> Vec<(String, Value)> {
+/// Every metric, in a stable order; those of an ensemble when there is a `member`.
+pub(crate) fn all(
+    replica: &Replica,
+    shell: &ServerMetrics,
+    member: Option<&MemberFigures>,
+    now: Now,
+) -> Vec<(String, Value)> {
     let mut list = List::default();
     gauges(&mut list, replica, now);
+    if let Some(member) = member {
+        quorum::gauges(&mut list, replica, member);
+    }
+    quorum::counters(&mut list, replica, member);
     counters(&mut list, replica);
     summaries(&mut list, replica, shell);
     namespaces(&mut list, replica);
@@ -196,8 +207,6 @@ fn counters(list: &mut List, replica: &Replica) {
     list.whole("stale_sessions_expired", stats.sessions_expired);
     list.whole("sessionless_connections_expired", stats.sessionless_expired);
     list.whole("digest_mismatches_count", stats.digest_mismatches);
-    list.whole("commit_count", 0);
-    list.whole("proposal_count", 0);
 }
 
 fn summaries(list: &mut List, replica: &Replica, shell: &ServerMetrics) {

@@ -3,11 +3,7 @@
 
 /// Counters.
 pub(super) const COUNTERS_ELSEWHERE: &[&str] = &[
-    "looking_count",
-    "diff_count",
-    "snap_count",
     "unrecoverable_error_count",
-    "revalidate_count",
     "ensemble_auth_success",
     "ensemble_auth_fail",
     "ensemble_auth_skip",
@@ -23,8 +19,6 @@ pub(super) const COUNTERS_ELSEWHERE: &[&str] = &[
     "dead_watchers_cleared",
     "quit_leading_due_to_disloyal_voter",
     "tls_handshake_exceeded",
-    "learner_proposal_received_count",
-    "learner_commit_received_count",
     "stale_requests",
     "stale_requests_dropped",
     "stale_replies",
@@ -44,11 +38,6 @@ pub(super) const COUNTERS_ELSEWHERE: &[&str] = &[
 /// Basic summaries.
 pub(super) const BASIC_ELSEWHERE: &[&str] = &[
     "restore_time",
-    "election_time",
-    "follower_sync_time",
-    "observer_sync_time",
-    "unavailable_time",
-    "leader_unavailable_time",
     "prep_processor_queue_size",
     "proposal_process_time",
     "sync_processor_queue_size",

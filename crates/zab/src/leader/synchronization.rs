@@ -134,6 +134,7 @@ impl Leader {
             Plan::Snap => return self.capture(core, conn, fx),
         };
         fx.note(format!("server {sid}, whose log ends at {last}, gets {how} {zxid}"));
+        core.synced_from_log += 1;
         self.send_packet(conn, &QuorumPacket::bare(kind, zxid), fx);
         if planted!(core, NewLeaderBeforeSync) {
             self.send_new_leader(core, conn, fx);

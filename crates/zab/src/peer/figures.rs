@@ -41,6 +41,8 @@ pub struct Figures {
     pub leader: Option<Sid>,
     /// Servers with a vote.
     pub voters: usize,
+    /// Learners it has brought up to date from its log since it was started.
+    pub synced_from_log: u64,
     /// Its learners, while it leads.
     pub learners: Option<LearnerFigures>,
 }
@@ -56,6 +58,12 @@ impl Peer {
                 (leader.zab_phase(), Some(self.core.sid()), Some(figures))
             }
         };
-        Figures { phase, leader, voters: self.core.committed.voters().count(), learners }
+        Figures {
+            phase,
+            leader,
+            voters: self.core.committed.voters().count(),
+            synced_from_log: self.core.synced_from_log,
+            learners,
+        }
     }
 }
