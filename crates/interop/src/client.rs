@@ -98,7 +98,9 @@ impl Client {
                 Err(_) => std::thread::sleep(POLL),
                 Ok(None) => return Ok(None),
                 Ok(Some(mut client)) => {
-                    client.xid = self.xid;
+                    // Apart from what is still sent on the old connection: servers tell the writes of
+                    // one session apart by these.
+                    client.xid = self.xid + 1000;
                     return Ok(Some(client));
                 }
             }
