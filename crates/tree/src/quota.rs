@@ -70,6 +70,8 @@ impl Track {
         let mut pieces = text.split([',', ';']);
         let first = pieces.next();
         for piece in first.into_iter().chain(pieces.filter(|piece| !piece.is_empty())) {
+            // Java splits at every `=` and drops empty parts at the end: `bytes=` has no value.
+            let piece = piece.trim_end_matches('=');
             let (key, rest) = piece.split_once('=').ok_or(MalformedQuota)?;
             let value = rest.split('=').next().unwrap_or_default();
             let value = if value.is_empty() { Ok(-1) } else { value.parse() };
@@ -139,6 +141,11 @@ impl DataTree {
             at = path::parent(at)?;
         }
         None
+    }
+
+    /// The limits of the quota on `root`, also where it has no stats node.
+    pub fn quota_limits(&self, root: &str) -> Option<Result<QuotaFigures, MalformedQuota>> {
+        Some(QuotaFigures::parse(self.get(&limits_path(root))?.data()))
     }
 
     /// Limits and usage of the quota on `root`; `None` if either node is missing.
@@ -223,8 +230,10 @@ mod tests {
         );
         assert_eq!(figures("count=4,bytes=9"), Ok((4, 9, -1, -1)));
         assert_eq!(figures(""), Ok((-1, -1, -1, -1)));
-        assert_eq!(figures("bytes=7,;,count=="), Ok((-1, 7, -1, -1)));
-        for bad in ["x", "count=a", ",count=1", "count", "count=99999999999999999999"] {
+        assert_eq!(figures("bytes=7==,;,count==1"), Ok((-1, 7, -1, -1)));
+        for bad in
+            ["x", "count=a", ",count=1", "count", "count=99999999999999999999", "bytes=", "count=="]
+        {
             assert_eq!(figures(bad), Err(MalformedQuota), "{bad}");
         }
         assert_eq!(QuotaFigures::parse(None), Err(MalformedQuota));

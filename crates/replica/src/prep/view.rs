@@ -5,7 +5,7 @@
 use std::fmt;
 
 use rookeeper_proto::{AclList, SessionId, StatPersisted};
-use rookeeper_tree::{DataTree, Quota, ZnodeId};
+use rookeeper_tree::{DataTree, MalformedQuota, Quota, ZnodeId};
 
 /// One committed node.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +81,11 @@ impl TreeView for DataTree {
     #[inline]
     fn quota(&self, path: &str) -> Option<QuotaView<'_>> {
         let root = self.quota_root(path)?;
-        Some(QuotaView { root, quota: self.quota_of(root)? })
+        let quota = self.quota_of(root).or_else(|| {
+            // Without a stats node nothing is enforced, but the limits are parsed first.
+            let limits = self.quota_limits(root)?;
+            limits.is_err().then_some(Quota { limits, usage: Err(MalformedQuota) })
+        })?;
+        Some(QuotaView { root, quota })
     }
 }

@@ -133,6 +133,15 @@ fn limits_that_cannot_be_read() {
             (create("/x", 0), Fine),
         ],
     );
+    expect("count=28;bytes=", &[(create("/q/a", 0), MarshallingError)]);
+    let mut world = limited("nonsense", true, true);
+    world.setup(&[delete("/zookeeper/quota/q/zookeeper_stats", -1)]);
+    assert_eq!(world.code(&create("/q/a", 0)), MarshallingError, "limits are parsed first");
+    world.settle();
+    let mut world = limited("count=1,bytes=-1=;countHardLimit=1", true, true);
+    world.setup(&[delete("/zookeeper/quota/q/zookeeper_stats", -1)]);
+    assert_eq!(world.code(&create("/q/a", 0)), Fine, "no stats, no enforcement");
+    world.settle();
 }
 
 #[test]
