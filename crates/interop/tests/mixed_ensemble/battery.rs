@@ -19,6 +19,7 @@ pub(crate) fn all(cluster: &Cluster, name: &str) {
     let root = format!("/{name}");
     let mut client = cluster.client(0);
     assert_eq!(client.create(&root, b"", 0).expect("a reply").error, 0);
+    client.close().expect("a closed session");
     every_write_from_every_member(cluster, &root);
     watches_see_writes_of_other_members(cluster, &root);
     sync_shows_what_was_written_elsewhere(cluster, &root);
@@ -26,7 +27,6 @@ pub(crate) fn all(cluster: &Cluster, name: &str) {
     ephemerals_go_with_their_session(cluster, &root);
     the_leader_expires_sessions_of_learners(cluster, &root);
     containers_and_old_nodes_go(cluster, &root);
-    client.close().expect("a closed session");
     cluster.assert_equal_trees();
     cluster.assert_equal_digests();
 }

@@ -101,7 +101,7 @@ impl Cluster {
     }
 
     pub(crate) fn client(&self, at: usize) -> Client {
-        Client::connect(self.server(at).addr(), 20_000).expect("a session")
+        Client::connect(self.server(at).addr(), 50_000).expect("a session")
     }
 
     /// What a member's log says beyond `from` bytes.
@@ -166,7 +166,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("ROOKEEPER_KEEP").is_some() {
             for server in &mut self.ensemble.servers {
                 eprintln!("{} ({:?}):", server.flavour(), server.addr());
                 server.keep_folder();

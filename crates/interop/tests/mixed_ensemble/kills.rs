@@ -1,6 +1,7 @@
 //! Leaders killed again and again while clients write: what was acknowledged stays, sessions live on.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use rookeeper_interop::Flavour;
 
@@ -31,9 +32,15 @@ fn leaders_are_killed(members: &[Flavour]) {
         });
         let leader = cluster.wait_for_leader();
         led[leader] += 1;
-        println!("round {round}: {} is killed", cluster.server(leader).flavour());
         cluster.server_mut(leader).kill();
+        let began = Instant::now();
         eventually("another leads", || cluster.leader().is_some_and(|at| at != leader));
+        println!(
+            "round {round}: member {leader}, {}, was killed, member {:?} leads after {:?}",
+            cluster.server(leader).flavour(),
+            cluster.leader(),
+            began.elapsed()
+        );
         cluster.launch(&[leader]);
     }
     finish_all(loads);

@@ -15,6 +15,8 @@ use rookeeper_interop::raw::Connected;
 
 const ANSWER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A gap worth a line.
+const LONG: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 const EPHEMERAL: i32 = 1;
 
@@ -101,7 +103,11 @@ impl Worker {
                 Ok(()) => {
                     next += 1;
                     count.fetch_add(2, Ordering::Relaxed);
-                    self.history.longest_gap = self.history.longest_gap.max(last_ack.elapsed());
+                    let gap = last_ack.elapsed();
+                    if gap > LONG {
+                        println!("{}: nothing acknowledged for {gap:?} before {next}", self.name);
+                    }
+                    self.history.longest_gap = self.history.longest_gap.max(gap);
                     last_ack = Instant::now();
                 }
                 Err(_) => {

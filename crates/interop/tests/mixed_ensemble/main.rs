@@ -4,7 +4,8 @@
 //! Roles are pinned: of servers with equal logs the one with the highest id leads, and one with a longer
 //! log leads whatever its id. Apache's own digest check must stay silent, and so must ours.
 //!
-//! `ROOKEEPER_BIN` names the binary under test, `ROOKEEPER_KILLS` the number of killed leaders.
+//! `ROOKEEPER_BIN` names the binary under test, `ROOKEEPER_KILLS` the number of killed leaders;
+//! with `ROOKEEPER_KEEP` set, the servers' folders stay behind.
 //! Source: the quorum protocol reference, sections 3, 5 and 7.
 
 mod battery;
@@ -12,5 +13,6 @@ mod cluster;
 mod kills;
 mod load;
 mod migration;
+mod replaced_disks;
 mod roles;
 mod synchronisation;

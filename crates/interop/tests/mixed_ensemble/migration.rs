@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rookeeper_interop::Flavour;
 use zookeeper_client as zk;
@@ -93,12 +93,17 @@ fn exchange(cluster: &mut Cluster, at: usize, to: Flavour, loads: &[Load]) {
             .zip(&before)
             .all(|(load, before)| load.acknowledged() > before + WRITES_BETWEEN)
     });
-    println!("member {at}: {} becomes {to}", cluster.server(at).flavour());
+    let (from, was) = (cluster.server(at).flavour(), cluster.server(at).mode());
+    let began = Instant::now();
     cluster.stop(at);
+    let stopped = began.elapsed();
     cluster.server_mut(at).set_flavour(to);
     cluster.launch(&[at]);
-    let from = cluster.server(at).mode();
-    assert!(from.is_some(), "member {at} serves as {to}");
+    println!(
+        "member {at}, {}: {from} becomes {to}, stopped after {stopped:?}, serves after {:?}",
+        was.unwrap_or_default(),
+        began.elapsed()
+    );
 }
 
 #[test]
