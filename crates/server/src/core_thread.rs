@@ -156,8 +156,9 @@ impl Core {
     fn four_letter_word(&mut self, io: &mut Io, conn: NetConn, bytes: &[u8]) -> Option<usize> {
         let word: [u8; 4] = *bytes.first_chunk()?;
         let command = fourletter::Command::of(word)?;
-        if command.argument_bytes() + 4 > bytes.len() {
-            io.want(conn, command.argument_bytes() + 4);
+        let argument_bytes = self.four_letter.argument_bytes(command);
+        if argument_bytes + 4 > bytes.len() {
+            io.want(conn, argument_bytes + 4);
             return Some(0);
         }
         let now = self.clock.now(io.now());
@@ -169,7 +170,7 @@ impl Core {
         };
         let answer = self.four_letter.answer(
             command,
-            &bytes[4..4 + command.argument_bytes()],
+            &bytes[4..4 + argument_bytes],
             fourletter::Context {
                 replica: self.service.replica_mut(),
                 metrics: &mut self.metrics,

@@ -116,7 +116,8 @@ pub(crate) fn start(
     waker: Waker,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("rookeeper-log".to_owned()).spawn(move || {
-        LogThread { log: plan.open(last), plan, mail, waker, state: State::Open, handed: None }.run();
+        LogThread { log: plan.open(last), plan, mail, waker, state: State::Open, handed: None }
+            .run();
     })
 }
 
@@ -347,3 +348,6 @@ impl LogThread {
         self.waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Loads a data directory into a tree.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rookeeper_proto::txn::Record;
@@ -14,6 +15,7 @@ use rookeeper_zab::limits::HISTORY_RECORDS;
 
 use crate::config::Config;
 use crate::ensemble::start::Tail;
+use crate::metrics::Startup;
 use crate::settings;
 
 /// A recovered server.
@@ -28,6 +30,8 @@ pub(crate) struct Recovered {
     pub(crate) is_unknown: bool,
     /// The end of the log.
     pub(crate) tail: Tail,
+    /// How long the snapshot and the log took to read.
+    pub(crate) startup: Startup,
 }
 
 /// What opening a directory takes: the same at the start and after a truncation.
@@ -59,6 +63,7 @@ pub(crate) fn recover(
     dirs: &DataDirs,
     recovery: &Recovery,
 ) -> Result<Recovered, String> {
+    let started = Instant::now();
     let options = recovery.tree;
     let mut sink = Sink {
         options,
@@ -67,6 +72,7 @@ pub(crate) fn recover(
         keeps_tail: recovery.storage.epochs,
         tail: VecDeque::new(),
         base: Zxid::ZERO,
+        snapshot_loaded_at: None,
     };
     let recovered = rookeeper_storage::recover(disk, dirs, &recovery.storage, &mut sink)
         .map_err(|error| error.to_string())?;
@@ -84,7 +90,13 @@ pub(crate) fn recover(
     };
     let tail = Tail { base: sink.base, recent: sink.tail.into() };
     let (epochs, is_unknown) = (recovered.epochs, recovered.is_unknown);
-    Ok(Recovered { tree, records: recovered.records, epochs, is_unknown, tail })
+    let loaded_at = sink.snapshot_loaded_at.unwrap_or(started);
+    let startup = Startup {
+        records: recovered.records,
+        snapshot_took: loaded_at.saturating_duration_since(started),
+        records_took: loaded_at.elapsed(),
+    };
+    Ok(Recovered { tree, records: recovered.records, epochs, is_unknown, tail, startup })
 }
 
 enum State {
@@ -100,6 +112,7 @@ struct Sink {
     keeps_tail: bool,
     tail: VecDeque<TxnRecord>,
     base: Zxid,
+    snapshot_loaded_at: Option<Instant>,
 }
 
 impl Sink {
@@ -147,6 +160,7 @@ impl RecoverySink for Sink {
         };
         let tree = loader.finish(meta.zxid).map_err(|error| SinkError(error.to_string()))?;
         self.base = meta.zxid;
+        self.snapshot_loaded_at = Some(Instant::now());
         self.tail.clear();
         self.state = State::Loaded(Box::new(tree));
         Ok(())

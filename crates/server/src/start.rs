@@ -187,7 +187,8 @@ fn run_core(
         recovery: recovery.clone(),
     };
     let last_zxid = recovered.tree.last_zxid();
-    let threads = Threads::start(plan, &config.storage.autopurge, last_zxid, &reactor, &log, &snapshots)?;
+    let threads =
+        Threads::start(plan, &config.storage.autopurge, last_zxid, &reactor, &log, &snapshots)?;
 
     let auth = AuthRegistry::new(settings::auth(&config)).map_err(|error| Failure {
         headline: "Invalid config, exiting abnormally",
@@ -197,6 +198,7 @@ fn run_core(
     let seed = random_seed()?;
     let now = clock.now(Instant::now());
     let has_replayed = 0 < recovered.records;
+    let startup = recovered.startup;
     let joining = match config.mode {
         Mode::Standalone => None,
         Mode::Quorum { my_id, role } => {
@@ -243,11 +245,14 @@ fn run_core(
         config.storage.data_dir.display(),
         started.elapsed().as_millis()
     );
+    let host = config.client.client_port_addresses.first().map_or("localhost", String::as_str);
+    tracing::info!("connect with: zkCli.sh -server {host}:{client_port}");
     let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let (snap_dir, log_dir) = (absolute(&dirs.snap_dir), absolute(&dirs.log_dir));
     let four_letter = FourLetter { config, client_port, snap_dir, log_dir, trace_mask: 306 };
     let wiring = Wiring { log, snapshots, stop_requested, clock };
     let mut core = Core::new(service, four_letter, frame_bytes_max, fsync_warning, wiring);
+    core.metrics.startup = Some(startup);
     let ran = reactor.run(&mut core);
     threads.stop(&core);
     match (core.failure.take(), ran) {

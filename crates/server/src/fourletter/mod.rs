@@ -102,11 +102,6 @@ impl Command {
             _ => "This ZooKeeper instance is not currently serving requests\n",
         }
     }
-
-    /// Bytes behind the word that belong to it: `stmk` takes a trace mask.
-    pub(crate) fn argument_bytes(self) -> usize {
-        if self == Self::Stmk { 8 } else { 0 }
-    }
 }
 
 /// What an answer may look at, and for the resetting words change.
@@ -134,13 +129,22 @@ pub(crate) struct FourLetter {
 }
 
 impl FourLetter {
+    fn allows(&self, command: Command) -> bool {
+        command == Command::Srvr || self.config.four_letter.allows(command.name())
+    }
+
+    /// Bytes behind the word that belong to it: an allowed `stmk` takes a trace mask.
+    pub(crate) fn argument_bytes(&self, command: Command) -> usize {
+        if command == Command::Stmk && self.allows(command) { 8 } else { 0 }
+    }
+
     pub(crate) fn answer(
         &mut self,
         command: Command,
         argument: &[u8],
         context: Context<'_>,
     ) -> String {
-        if command != Command::Srvr && !self.config.four_letter.allows(command.name()) {
+        if !self.allows(command) {
             return format!(
                 "{} is not executed because it is not in the whitelist.\n",
                 command.name()

@@ -42,9 +42,9 @@ pub(crate) struct Startup {
     /// Records replayed.
     pub(crate) records: u64,
     /// From the first byte of the snapshot to its last.
-    pub(crate) snapshot_ms: u64,
+    pub(crate) snapshot_took: Duration,
     /// Replaying the log.
-    pub(crate) records_ms: u64,
+    pub(crate) records_took: Duration,
 }
 
 impl ServerMetrics {
@@ -236,9 +236,9 @@ fn summaries(list: &mut List, replica: &Replica, shell: &ServerMetrics) {
     let startup = shell.startup;
     let replayed = startup.filter(|startup| 0 < startup.records);
     list.basic("startup_txns_loaded", once(replayed.map(|s| s.records)));
-    list.basic("startup_txns_load_time", once(replayed.map(|s| s.records_ms)));
-    list.basic("startup_snap_load_time", once(startup.map(|s| s.snapshot_ms)));
-    list.basic("dbinittime", once(startup.map(|s| s.snapshot_ms + s.records_ms)));
+    list.basic("startup_txns_load_time", once(replayed.map(|s| millis(s.records_took))));
+    list.basic("startup_snap_load_time", once(startup.map(|s| millis(s.snapshot_took))));
+    list.basic("dbinittime", once(startup.map(|s| millis(s.snapshot_took + s.records_took))));
 }
 
 /// The sets keyed by the first component of paths. Quotas are shown, as in Java, where one is set on
