@@ -39,6 +39,9 @@ pub const NOTIFICATION_POLL: Duration = Duration::from_secs(1);
 pub const LEADER_CONNECT_TRIES: u32 = 5;
 /// Pause between two of them.
 pub const LEADER_CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a learner goes on dialling an elected leader whose election connection lives: a Java server
+/// listens only 200 ms after the votes agreed, or later if it is slow.
+pub const LEADER_CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Committed and proposed txns a server keeps in memory to synchronise learners by DIFF.
 pub const HISTORY_RECORDS: usize = 500;

@@ -338,12 +338,16 @@ impl Peer {
                 let vote = self.vote;
                 self.tell(now, from, vote, fx);
                 let is_later = vote.round < n.round;
-                if let Role::Leading(leader) = &mut self.role
-                    && is_later
-                    && let Err(leave) = leader.on_deserted(from)
-                {
+                let outcome = match &mut self.role {
+                    Role::Leading(leader) if is_later => leader.on_deserted(from),
+                    Role::Learning(learner) if learner.leader() == from => {
+                        learner.on_leader_looking(n.round, vote.round, n.leader)
+                    }
+                    _ => Ok(()),
+                };
+                if outcome.is_err() {
                     self.early.insert(from, n);
-                    self.finish(now, Err(leave), fx);
+                    self.finish(now, outcome, fx);
                 }
             }
             _ => {}
@@ -501,7 +505,10 @@ impl Peer {
     /// The dial asked for by `ConnectLeader` failed.
     pub fn on_leader_connect_failed(&mut self, now: Instant, fx: &mut Effects) {
         let outcome = match &mut self.role {
-            Role::Learning(learner) => learner.on_connect_failed(now),
+            Role::Learning(learner) => {
+                let is_alive = self.messenger.is_reachable(learner.leader());
+                learner.on_connect_failed(now, is_alive)
+            }
             _ => Ok(()),
         };
         self.finish(now, outcome, fx);
@@ -539,7 +546,9 @@ impl Peer {
     /// A quorum connection is gone.
     pub fn on_quorum_closed(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
         let outcome = match &mut self.role {
-            Role::Learning(learner) if learner.owns(conn) => learner.on_closed(now),
+            Role::Learning(learner) if learner.owns(conn) => {
+                learner.on_closed(now, self.messenger.is_reachable(learner.leader()))
+            }
             Role::Leading(leader) if leader.owns(conn) => {
                 leader.on_closed(conn, fx);
                 Ok(())

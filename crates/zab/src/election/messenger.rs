@@ -137,6 +137,11 @@ impl Messenger {
         self.links.iter().filter_map(live).collect()
     }
 
+    /// Whether there is a live connection to a server.
+    pub fn is_reachable(&self, sid: Sid) -> bool {
+        self.links.get(&sid).is_some_and(|link| link.conn.is_some())
+    }
+
     /// Sends `frame`, replacing an older one that has not left; dials if there is no connection.
     pub fn send(
         &mut self,

@@ -5,7 +5,7 @@
 //! was before, or -1 if this epoch had been accepted already (else one server would count twice).
 
 use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, learner_info};
-use rookeeper_proto::{Reader, Zxid};
+use rookeeper_proto::{Reader, Sid, Zxid};
 
 use super::{Learner, Packet, Phase};
 use crate::core::Core;
@@ -23,11 +23,15 @@ impl Learner {
         fx.push(Effect::ConnectLeader { sid: self.leader, addresses });
     }
 
-    pub(crate) fn on_connect_failed(&mut self, now: Instant) -> Step {
+    /// A try failed. `is_alive` says whether the leader still holds its election connection. Then it
+    /// may not have found out yet that it leads, and whoever gave up now would begin a round that no
+    /// leader answers before it has waited `initLimit` for this server in vain.
+    pub(crate) fn on_connect_failed(&mut self, now: Instant, is_alive: bool) -> Step {
         if self.phase != Phase::Connecting {
             return Ok(());
         }
-        if self.tries >= limits::LEADER_CONNECT_TRIES {
+        let is_patient = is_alive && now < self.since + limits::LEADER_CONNECT_PATIENCE;
+        if self.tries >= limits::LEADER_CONNECT_TRIES && !is_patient {
             return Err(Leave::new(format!(
                 "leader {} cannot be reached on its quorum port",
                 self.leader
@@ -39,7 +43,7 @@ impl Learner {
 
     /// The connection is gone. Before LEADERINFO that is another failed try: the leader may not know
     /// yet that it was elected.
-    pub(crate) fn on_closed(&mut self, now: Instant) -> Step {
+    pub(crate) fn on_closed(&mut self, now: Instant, is_alive: bool) -> Step {
         if self.phase != Phase::AwaitLeaderInfo {
             return Err(Leave::new(format!("leader {} closed the connection", self.leader)));
         }
@@ -47,7 +51,17 @@ impl Learner {
         self.conn = None;
         self.unsent = 0;
         self.buffer.clear();
-        self.on_connect_failed(now)
+        self.on_connect_failed(now, is_alive)
+    }
+
+    /// The elected leader says that it looks for a leader, in `round` and for `candidate`; this server
+    /// elected it in `elected`.
+    pub(crate) fn on_leader_looking(&self, round: i64, elected: i64, candidate: Sid) -> Step {
+        let is_before = matches!(self.phase, Phase::Connecting | Phase::AwaitLeaderInfo);
+        if is_before && (elected != round || candidate != self.leader) {
+            return Err(Leave::new(format!("leader {} is looking for a leader", self.leader)));
+        }
+        Ok(())
     }
 
     pub(crate) fn on_connected(

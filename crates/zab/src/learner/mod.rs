@@ -77,6 +77,8 @@ pub(crate) struct Learner {
     is_observer: bool,
     conn: Option<Conn>,
     tries: u32,
+    /// When it was elected.
+    since: Instant,
     retry_at: Option<Instant>,
     /// When the present phase has lasted too long without a word from the leader.
     deadline: Instant,
@@ -108,6 +110,7 @@ impl Learner {
             is_observer: core.is_observer(),
             conn: None,
             tries: 0,
+            since: now,
             retry_at: None,
             deadline: now + core.settings.init_time(),
             buffer: Vec::new(),
