@@ -11,12 +11,15 @@
 
 pub mod apache;
 pub mod client;
+pub mod crash_load;
+pub mod crash_server;
 pub mod describe;
 pub mod diff;
 pub mod disk;
 pub mod dump;
 pub mod ensemble;
 pub mod error;
+pub mod forgetful_disk;
 pub mod fourletter;
 pub mod golden;
 pub mod normalise;
@@ -27,6 +30,8 @@ pub mod raw;
 pub mod rookeeper;
 pub mod scenarios;
 pub mod server;
+pub mod strace;
+pub mod strace_check;
 
 pub use ensemble::{Ensemble, Member};
 pub use error::HarnessError;
