@@ -84,6 +84,8 @@ pub(crate) struct Conn {
     pub(crate) paused: bool,
     /// Input is held back until the output has drained.
     pub(crate) throttled: bool,
+    /// Neither held back nor closed for its queued output: its user bounds it.
+    pub(crate) exempt: bool,
     /// Kept input is to be delivered although nothing new has come.
     pub(crate) redeliver: bool,
     /// In the reactor's list of connections to be served.
@@ -123,6 +125,7 @@ impl Conn {
             blocked: false,
             paused: false,
             throttled: false,
+            exempt: false,
             redeliver: false,
             in_ready: false,
             in_dirty: false,

@@ -125,6 +125,15 @@ impl Io {
         }
     }
 
+    /// Frees the connection from the limits on its queued output: its input is never held back for it,
+    /// and it is never closed as a slow consumer. For connections between servers, where both ends
+    /// holding back at once would stop both, and where the protocol bounds what is queued.
+    pub fn exempt(&mut self, conn: ConnId) {
+        if let Some(c) = self.conns.get_mut(conn) {
+            c.exempt = true;
+        }
+    }
+
     /// Undoes `pause`: unconsumed input is delivered next turn even if nothing new arrives. So
     /// `pause` and `resume` in one `on_bytes` mean "go on with this one next turn".
     pub fn resume(&mut self, conn: ConnId) {

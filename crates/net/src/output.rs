@@ -34,7 +34,7 @@ impl Io {
         }
         // What was appended while more than the high-water mark was stuck counts as "behind": the
         // peer got no input through in that time, so none of it answers anything new.
-        if c.blocked && c.settled > self.limits.high_water_bytes {
+        if c.blocked && !c.exempt && c.settled > self.limits.high_water_bytes {
             c.behind += c.queued().saturating_sub(c.settled);
             if c.behind > self.limits.max_queued_behind_bytes {
                 return self.kill(conn, CloseReason::SlowConsumer);

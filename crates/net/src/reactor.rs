@@ -275,7 +275,7 @@ impl Reactor {
     fn serve_open<H: Handler>(&mut self, handler: &mut H, conn: ConnId) {
         let io = &mut self.io;
         let Some(c) = io.conns.get_mut(conn) else { return };
-        if !c.paused && holds_input_back(c, &io.limits) {
+        if !c.paused && !c.exempt && holds_input_back(c, &io.limits) {
             c.throttled = true;
         }
         if c.paused || c.throttled {

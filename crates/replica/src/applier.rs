@@ -95,11 +95,15 @@ impl Replica {
             op,
             received_us,
         };
-        if waiting.stage == Stage::Connecting {
-            return Some(origin(OpCode::CreateSession, 0));
+        if header.op == OpCode::CreateSession.as_i32() {
+            let is_waiting = waiting.stage == Stage::Connecting;
+            return is_waiting.then(|| origin(OpCode::CreateSession, 0));
         }
         match waiting.pending.front()? {
-            &Pending::Write { xid, op, zxid: None, received_us } if xid.0 == header.cxid => {
+            // A client may have come back with its xids begun anew: the operation must fit as well.
+            &Pending::Write { xid, op, zxid: None, received_us }
+                if xid.0 == header.cxid && is_outcome_of(header.op, op) =>
+            {
                 Some(origin(op, received_us))
             }
             _ => None,
@@ -215,6 +219,18 @@ fn count_written(namespaces: &mut Namespaces, txn: &Txn<'_>) {
     }
 }
 
+/// Whether a txn of this type may be what became of such a request.
+fn is_outcome_of(txn: i32, request: OpCode) -> bool {
+    let is_create = |op| {
+        matches!(op, OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl)
+    };
+    match OpCode::from_i32(txn) {
+        Some(OpCode::Error) => true,
+        Some(txn) => txn == request || is_create(txn) && is_create(request),
+        None => false,
+    }
+}
+
 fn is_session_moved(txn: &Txn<'_>) -> bool {
     let moved = ErrorCode::SessionMoved.as_i32();
     match txn {
@@ -247,6 +263,12 @@ fn write_body(
             result.stat.unwrap_or_default().write(out);
         }
         OpCode::SetData | OpCode::SetAcl => result.stat.unwrap_or_default().write(out),
+        OpCode::Reconfig => {
+            if let Txn::SetData { data, .. } = txn {
+                out.put_buffer(*data);
+            }
+            result.stat.unwrap_or_default().write(out);
+        }
         _ => {}
     }
     Ok(())

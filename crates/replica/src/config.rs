@@ -13,6 +13,8 @@ pub struct ReplicaConfig {
     pub tick_time_ms: u64,
     /// `leaderServes`: false = a leader takes no clients.
     pub leader_serves: bool,
+    /// Voters a reconfig must leave: 2, or 1 with `standaloneEnabled=false`.
+    pub voters_min: usize,
     /// `minSessionTimeout`, resolved.
     pub min_session_timeout_ms: i32,
     /// `maxSessionTimeout`, resolved.
@@ -59,6 +61,7 @@ impl Default for ReplicaConfig {
             server_id: 1,
             tick_time_ms: 3000,
             leader_serves: true,
+            voters_min: 2,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,
             max_client_cnxns: 60,

@@ -18,10 +18,13 @@ pub mod conns;
 pub mod frontend;
 pub mod limits;
 pub mod member;
+mod membership;
 pub mod namespaces;
 pub mod notice;
 pub mod ordering;
 pub mod outbox;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod prep;
 mod reads;
 pub mod replica;

@@ -9,6 +9,10 @@
 /// Requests of one connection that wait behind its own writes before its socket is paused.
 pub const PENDING_PER_CONN_MAX: usize = 1024;
 
+/// Bytes of txns prepared or received and not applied yet, above which sockets are no longer read. Well
+/// below what a leader may run ahead of its own disk (`zab::limits::RUN_AHEAD_BYTES`).
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
+
 /// Nodes serialised per slice of a snapshot. At about 0.2 microseconds each, a slice holds up
 /// requests for a fraction of a millisecond.
 pub const SNAPSHOT_NODES_PER_SLICE: usize = 512;

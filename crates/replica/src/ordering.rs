@@ -47,6 +47,13 @@ pub enum LogCommand {
     },
 }
 
+impl LogCommand {
+    /// Whether the state on the disk is another one afterwards.
+    pub fn replaces_state(&self) -> bool {
+        matches!(self, Self::Truncate { .. } | Self::Install(_) | Self::SetAside { .. })
+    }
+}
+
 /// One of the two epoch files (`quorum-protocol.md` 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EpochFile {
@@ -99,6 +106,7 @@ pub struct Origin {
 #[derive(Debug, Default)]
 pub struct Ordering {
     in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
     log: Vec<LogCommand>,
     /// Prepared by a leader, to be proposed.
     proposals: Vec<(Zxid, Bytes)>,
@@ -134,6 +142,7 @@ impl Ordering {
         self.encode.extend_from_slice(&encoded);
         let record = self.encode.split().freeze();
         self.scratch = encoded;
+        self.in_flight_bytes += record.len();
         self.in_flight.push_back(InFlight { zxid, record: record.clone(), origin });
         if is_proposal {
             self.proposals.push((zxid, record));
@@ -145,6 +154,7 @@ impl Ordering {
     /// Queues a record for the log; a learner's also for application (a leader's is queued already).
     pub fn append(&mut self, zxid: Zxid, record: Bytes) {
         if self.in_flight.back().is_none_or(|last| last.zxid < zxid) {
+            self.in_flight_bytes += record.len();
             self.in_flight.push_back(InFlight { zxid, record: record.clone(), origin: None });
         }
         self.log.push(LogCommand::Append { zxid, record });
@@ -169,6 +179,7 @@ impl Ordering {
     /// Drops what is behind `zxid`: it was never committed.
     pub fn drop_beyond(&mut self, zxid: Zxid) {
         self.in_flight.retain(|txn| txn.zxid <= zxid);
+        self.in_flight_bytes = self.in_flight.iter().map(|txn| txn.record.len()).sum();
     }
 
     /// Makes the log begin a new file with the next record.
@@ -178,7 +189,12 @@ impl Ordering {
 
     /// The next txn to apply, if it is committed.
     pub fn pop_committed(&mut self, committed: Zxid) -> Option<InFlight> {
-        if self.in_flight.front()?.zxid <= committed { self.in_flight.pop_front() } else { None }
+        if committed < self.in_flight.front()?.zxid {
+            return None;
+        }
+        let txn = self.in_flight.pop_front()?;
+        self.in_flight_bytes -= txn.record.len();
+        Some(txn)
     }
 
     /// Moves the log's work to `work`, which must be empty. Returns whether there is any.
@@ -191,7 +207,13 @@ impl Ordering {
     /// Forgets everything prepared but not applied, for a log that cannot take it.
     pub fn drop_all(&mut self) -> Vec<InFlight> {
         self.log.clear();
+        self.in_flight_bytes = 0;
         self.in_flight.drain(..).collect()
+    }
+
+    /// Their bytes.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
     }
 
     /// Number of txns prepared and not applied.

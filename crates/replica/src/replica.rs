@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use rookeeper_proto::client::Request;
-use rookeeper_proto::{OpCode, SessionId, Zxid};
+use rookeeper_proto::{ErrorCode, OpCode, SessionId, Zxid};
 use rookeeper_tree::{DataTree, WatchTable};
 
 use crate::auth::{AuthRegistry, Identities};
@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::config::ReplicaConfig;
 use crate::conns::Conns;
 use crate::limits;
+use crate::membership::Membership;
 use crate::notice::Notice;
 use crate::ordering::{LogCommand, Ordering, Origin};
 use crate::outbox::{ConnId, Outbox};
@@ -47,6 +48,8 @@ pub struct Replica {
     pub(crate) catch_up_events: Vec<u8>,
     pub(crate) log_state: LogState,
     pub(crate) role: Role,
+    /// Leader with `reconfigEnabled`: what a reconfig is judged by.
+    pub(crate) membership: Option<Membership>,
     /// Learner: what is to be sent to the leader.
     pub(crate) forwards: Vec<Forward>,
     /// Learner: syncs on their way, in order; answers carry no name.
@@ -170,6 +173,7 @@ impl Replica {
             catch_up_events: Vec::new(),
             log_state: LogState::Open,
             role: parts.role,
+            membership: None,
             forwards: Vec::new(),
             syncs: VecDeque::new(),
             started_ms: now.mono_ms(),
@@ -205,6 +209,7 @@ impl Replica {
             Some(conn) => &conn.ids,
             None => &server,
         };
+        let reconfig = judge_reconfig(&mut self.membership, request, self.prep.next_zxid());
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
@@ -213,7 +218,7 @@ impl Replica {
             time_ms: now.wall_ms,
             request,
             ids,
-            reconfig: None,
+            reconfig: reconfig.as_ref().map(|text| text.as_deref().map_err(|code| *code)),
         };
         let zxid = self.prep.prepare(&self.tree, &self.auth, &write, &mut scratch).zxid;
         self.stats.on_proposal(scratch.len());
@@ -222,6 +227,11 @@ impl Replica {
         }
         self.ordering.push(zxid, scratch, origin, self.role == Role::Leading);
         zxid
+    }
+
+    /// Leader: as of now.
+    pub(crate) fn set_membership(&mut self, membership: Option<Membership>) {
+        self.membership = membership;
     }
 
     /// What is known of the session of a write that came from `from`: a learner's connection, or
@@ -242,8 +252,11 @@ impl Replica {
     /// connections that never opened a session.
     pub fn tick(&mut self, now: Now, outbox: &mut impl Outbox) {
         self.close_sessionless(now, outbox);
-        // A learner's sessions are expired by its leader.
-        if !self.accepts_writes() || self.role.is_learner() {
+        if self.role.is_learner() {
+            // Its sessions are expired by the leader; only the filing is kept from growing.
+            return self.sessions.forget_due(now.mono_ms());
+        }
+        if !self.accepts_writes() {
             return;
         }
         for session in self.sessions.expire(now.mono_ms()) {
@@ -457,4 +470,17 @@ impl Replica {
     pub fn uptime_ms(&self, now: Now) -> u64 {
         now.mono_ms().saturating_sub(self.started_ms)
     }
+}
+
+/// The configuration that a reconfig asks for; `None` for other requests, and where there is no
+/// ensemble. At most one is let through until the peer has taken note of it.
+pub(crate) fn judge_reconfig(
+    membership: &mut Option<Membership>,
+    request: &Request<'_>,
+    zxid: Zxid,
+) -> Option<Result<String, ErrorCode>> {
+    let (Request::Reconfig(request), Some(membership)) = (request, membership) else { return None };
+    let judged = membership.judge(request, zxid);
+    membership.is_pending |= judged.is_ok();
+    Some(judged)
 }

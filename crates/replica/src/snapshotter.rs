@@ -136,7 +136,11 @@ impl Replica {
         match self.snapshotter.state {
             State::Idle | State::Writing => None,
             State::Wanted => {
-                let id = self.tree.begin_snapshot().ok()?;
+                let Ok(id) = self.tree.begin_snapshot() else {
+                    // Too many are being sent to learners; the next is due in its turn.
+                    self.snapshotter.state = State::Idle;
+                    return None;
+                };
                 let info = self.tree.snapshot_info(id).ok()?;
                 self.snapshotter.state = State::Serialising(id);
                 Some(SnapshotWork::Begin { zxid: info.zxid, digest: info.digest })

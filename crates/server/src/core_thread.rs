@@ -289,14 +289,18 @@ impl Core {
         self.publish_snapshot();
     }
 
-    /// A member may have applied what is durable elsewhere but not in its own log yet. Its snapshot
-    /// gets its name only when the log has caught up, so that the log never ends below a snapshot.
+    /// A member may have applied what is durable elsewhere but not in its own log yet, or (at its start)
+    /// what is in its log but not committed. Its snapshot gets its name only when both have caught up,
+    /// so that the log never ends below a snapshot and no truncation ever has to go below one.
     fn publish_snapshot(&mut self) {
-        let durable = match &self.service {
+        let reached = match &self.service {
             Service::Alone(_) => self.snapshot_after,
-            Service::Member(ensemble) => ensemble.member.peer().store().durable(),
+            Service::Member(ensemble) => {
+                let peer = ensemble.member.peer();
+                peer.store().durable().min(peer.committed_zxid())
+            }
         };
-        if self.snapshot_after <= durable
+        if self.snapshot_after <= reached
             && let Some(bytes) = self.held_snapshot_end.take()
         {
             self.snapshots.put(SnapshotWork::End(bytes));
@@ -310,8 +314,18 @@ impl Core {
         }
     }
 
+    /// The state that a snapshot is of is about to be replaced.
+    fn give_up_snapshot(&mut self) {
+        if self.held_snapshot_end.take().is_some() {
+            self.service.replica_mut().on_snapshot_done(0);
+        }
+    }
+
     fn pass_on_log_work(&mut self, io: &Io) {
         if self.service.replica_mut().take_log_work(&mut self.work) {
+            if self.work.iter().any(LogCommand::replaces_state) {
+                self.give_up_snapshot();
+            }
             self.log_input.push(LogInput::Handed(io.now()));
             self.log_input.extend(self.work.drain(..).map(LogInput::Command));
             self.log.input.put_all(&mut self.log_input);
@@ -363,7 +377,7 @@ impl Handler for Core {
         let now = self.clock.now(io.now());
         if listener != CLIENT_PORT {
             let ensemble = self.service.ensemble();
-            return ensemble.map(|ensemble| ensemble.on_accept(now, conn, listener)).is_some();
+            return ensemble.map(|ensemble| ensemble.on_accept(now, conn, listener, io)).is_some();
         }
         match self.service.replica_mut().on_accept(now, core(conn), peer, false) {
             Ok(()) => true,
@@ -446,7 +460,7 @@ impl Handler for Core {
     fn on_connected(&mut self, io: &mut Io, conn: NetConn, tag: u32) {
         let now = self.clock.now(io.now());
         if let Some(ensemble) = self.service.ensemble() {
-            ensemble.on_connected(now, conn, tag);
+            ensemble.on_connected(now, conn, tag, io);
         }
     }
 
@@ -506,7 +520,7 @@ impl Handler for Core {
         match &mut self.service {
             Service::Alone(replica) => replica.tick(now, &mut IoOutbox(io)),
             Service::Member(ensemble) => {
-                ensemble.on_timer(at, io);
+                ensemble.on_timer(at, now, io);
                 ensemble.member.tick(now, &mut IoOutbox(io));
             }
         }

@@ -116,9 +116,25 @@ pub(crate) fn start(
     waker: Waker,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("rookeeper-log".to_owned()).spawn(move || {
+        let _alarm = Alarm { mail: Arc::clone(&mail), waker: waker.clone() };
         LogThread { log: plan.open(last), plan, mail, waker, state: State::Open, handed: None }
             .run();
     })
+}
+
+/// Tells the core when the thread ends by a panic: without a log no write would ever be answered.
+struct Alarm {
+    mail: Arc<LogMail>,
+    waker: Waker,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.mail.events.put(LogEvent::Failed("the log thread panicked".to_owned()));
+            self.waker.wake();
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,6 +287,10 @@ impl LogThread {
         self.log = self.plan.open(to);
         let reloaded = if reload {
             let recovered = crate::recovery::recover(disk, dirs, &self.plan.recovery)?;
+            let last = recovered.tree.last_zxid();
+            if last != to {
+                return Err(format!("after a truncation to {to} the directory ends with {last}"));
+            }
             Some(Box::new(recovered.tree))
         } else {
             None

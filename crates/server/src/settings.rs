@@ -27,6 +27,8 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
             Mode::Quorum { my_id, .. } => (my_id & 0xff) as u8,
         },
         tick_time_ms: unsigned(sessions.tick_time_ms).max(1),
+        leader_serves: config.quorum.leader_serves,
+        voters_min: if config.quorum.standalone_enabled { 2 } else { 1 },
         min_session_timeout_ms: sessions.min_session_timeout_ms,
         max_session_timeout_ms: sessions.max_session_timeout_ms,
         max_client_cnxns: u32::try_from(limits.max_client_cnxns).unwrap_or(0),
@@ -92,7 +94,7 @@ pub(crate) fn prep(config: &Config, hash_seed: u64) -> PrepConfig {
         close_session_txn: config.storage.close_session_txn_enabled,
         digest: config.storage.digest_enabled,
         reconfig: config.quorum.reconfig_enabled,
-        standalone: true,
+        standalone: config.mode == Mode::Standalone,
         record_max_bytes: usize::try_from(record).unwrap_or(usize::MAX),
         hash_seed,
     }

@@ -112,12 +112,6 @@ fn serve(config: Config) -> Result<(), Failure> {
     let _locks = lock_directories(&*disk, &config)?;
     let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
     let is_member = matches!(config.mode, Mode::Quorum { .. });
-    if is_member && config.quorum.reconfig_enabled {
-        return Err(Failure::unexpected(
-            "reconfigEnabled=true is not supported yet: remove it and change the membership by \
-             restarting the servers with new server.N lines",
-        ));
-    }
     let recovery = Recovery::new(&config, is_member).map_err(Failure::unexpected)?;
     let recovered = recovery::recover(&*disk, &dirs, &recovery).map_err(Failure::data_dir)?;
     let reactor = Reactor::new(limits(&config))
@@ -203,14 +197,10 @@ fn run_core(
         Mode::Standalone => None,
         Mode::Quorum { my_id, role } => {
             let record_bytes_max = recovery.storage.max_record_bytes;
-            let place = ensemble::start::place(
-                &config,
-                my_id,
-                &mut reactor,
-                &dirs.log_dir,
-                record_bytes_max,
-            )
-            .map_err(|cause| Failure { exit_code: 14, ..Failure::unexpected(cause) })?;
+            let mut place =
+                ensemble::start::place(&config, my_id, &dirs.log_dir, record_bytes_max);
+            ensemble::start::open(&config, &mut place, &mut reactor, &stop_requested)
+                .map_err(|cause| Failure { exit_code: 14, ..Failure::unexpected(cause) })?;
             let (peer, effects) = ensemble::start::peer(&config, my_id, role, &recovered, now)
                 .map_err(Failure::data_dir)?;
             Some((place, peer, effects))

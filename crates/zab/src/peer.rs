@@ -222,6 +222,21 @@ impl Peer {
         &self.core.last_seen
     }
 
+    /// Whether the membership may change at run time.
+    pub fn is_reconfig_enabled(&self) -> bool {
+        self.core.settings.is_reconfig_enabled
+    }
+
+    /// Leader: followers in step, with this server. `None` on others.
+    pub fn synced_voters(&self) -> Option<BTreeSet<Sid>> {
+        match &self.role {
+            Role::Leading(leader) if leader.serving_epoch().is_some() => {
+                Some(leader.synced(self.core.sid()))
+            }
+            _ => None,
+        }
+    }
+
     /// What the disk is known to hold.
     pub fn store(&self) -> &Store {
         &self.core.store

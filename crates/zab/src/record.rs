@@ -20,10 +20,11 @@ pub struct TxnRecord {
 }
 
 impl TxnRecord {
-    /// Checks that `bytes` begin with a txn header for `zxid`.
+    /// Checks that `bytes` are a whole txn for `zxid`. What cannot be decoded must never reach the
+    /// log: it could not be applied, and no later start could read it.
     pub fn parse(zxid: Zxid, bytes: Bytes) -> Option<Self> {
-        let header = TxnHeader::read(&mut Reader::new(&bytes)).ok()?;
-        (header.zxid == zxid).then_some(Self { zxid, bytes })
+        let record = Record::read(&bytes).ok()?;
+        (record.header.zxid == zxid).then_some(Self { zxid, bytes })
     }
 
     /// The configuration inside a reconfig txn. Nothing else of a txn matters here.

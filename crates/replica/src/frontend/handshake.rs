@@ -154,6 +154,14 @@ impl Replica {
         is_valid: bool,
         outbox: &mut impl Outbox,
     ) {
+        if !is_valid && !self.tree.sessions().contains_key(&session) {
+            // Tracked only to be asked for, also if its connection has gone meanwhile.
+            let gone = self.sessions.remove(session).and_then(|session| session.conn);
+            if let Some(id) = gone {
+                self.answer_invalid_session(id, outbox);
+            }
+            return;
+        }
         let Some(id) = self.sessions.session(session).and_then(|session| session.conn) else {
             return;
         };
@@ -164,9 +172,6 @@ impl Replica {
             self.establish(id, outbox);
             outbox.resume(id);
             return;
-        }
-        if !self.tree.sessions().contains_key(&session) {
-            self.sessions.remove(session);
         }
         self.answer_invalid_session(id, outbox);
     }

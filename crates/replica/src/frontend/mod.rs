@@ -24,6 +24,7 @@ use rookeeper_proto::{ErrorCode, OpCode, Reader, SessionId, Xid, Zxid};
 use crate::auth::{AuthOutcome, Identities};
 use crate::clock::Now;
 use crate::conns::{Pending, Stage};
+use crate::limits;
 use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
 use crate::reads::ReadContext;
@@ -157,7 +158,10 @@ impl Replica {
         if conn.stage != Stage::Established {
             return Flow::Stop;
         }
-        if conn.pending.is_empty() {
+        let is_held = !conn.pending.is_empty();
+        #[cfg(feature = "planted-bugs")]
+        let is_held = is_held && !crate::planted::is(crate::planted::Bug::ReadNotHeld);
+        if !is_held {
             let ids = conn.ids.clone();
             self.answer(now, id, frame, &ids, now.mono_us, outbox);
             return Flow::Continue;
@@ -204,6 +208,7 @@ impl Replica {
             // Nothing behind it is executed or answered (2.7).
             conn.stage = Stage::Closing;
             self.sessions.set_closing(session);
+            outbox.pause(id);
         }
         true
     }
@@ -233,6 +238,12 @@ impl Replica {
 
     /// Learner: the oldest sync is answered.
     pub(crate) fn on_synced(&mut self, now: Now, outbox: &mut impl Outbox) {
+        self.answer_oldest_sync(now, outbox);
+        // What piled up behind it may have paused the connection.
+        self.resume_paused(outbox);
+    }
+
+    fn answer_oldest_sync(&mut self, now: Now, outbox: &mut impl Outbox) {
         let Some(id) = self.syncs.pop_front() else { return };
         let Some(conn) = self.conns.at_mut(id) else { return };
         // Everything before it in its session was sent before it, so it was committed before it.
@@ -253,6 +264,7 @@ impl Replica {
             return Flow::Stop;
         }
         let is_over = self.config.global_outstanding_limit < in_flight
+            || limits::IN_FLIGHT_BYTES_MAX < self.ordering.in_flight_bytes()
             || self.config.pending_per_conn_max <= conn.pending.len();
         if !is_over {
             return Flow::Continue;
@@ -269,6 +281,7 @@ impl Replica {
     pub(crate) fn resume_paused(&mut self, outbox: &mut impl Outbox) {
         if self.paused.is_empty()
             || self.config.global_outstanding_limit / 2 < self.ordering.in_flight()
+            || limits::IN_FLIGHT_BYTES_MAX / 2 < self.ordering.in_flight_bytes()
         {
             return;
         }

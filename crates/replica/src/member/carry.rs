@@ -75,6 +75,10 @@ impl Member {
                 let text = format!("no longer serving clients: {reason}");
                 self.io.push(IoEffect::Note { is_warning: true, text });
                 self.replica.stop_serving(outbox);
+                self.proposals.clear();
+                self.waiting_syncs.clear();
+                // What was prepared and never handed to the log was never proposed: nobody has it.
+                self.replica.ordering.drop_beyond(self.peer.store().appended());
             }
             Effect::ForwardedRequest(forwarded) => self.on_forwarded(now, forwarded),
             Effect::SessionsTouched { sessions } => self.replica.on_touches(now, &sessions),

@@ -3,13 +3,15 @@
 use rookeeper_proto::client::Request;
 use rookeeper_proto::client::request::PathVersion;
 use rookeeper_proto::{Id, OpCode, Reader, SessionId};
-use rookeeper_zab::Forwarded;
+use rookeeper_zab::limits::COUNTER_MAX;
+use rookeeper_zab::{Forwarded, ProposeError, TxnRecord};
 
-use super::Member;
+use super::{Member, at};
 use crate::auth::Identities;
 use crate::clock::Now;
+use crate::membership::Membership;
 use crate::prep::WriteRequest;
-use crate::replica::{Replica, Role};
+use crate::replica::{Replica, Role, judge_reconfig};
 
 impl Member {
     pub(super) fn on_forwarded(&mut self, now: Now, forwarded: Forwarded) {
@@ -17,23 +19,51 @@ impl Member {
             return;
         }
         if forwarded.op == OpCode::Sync.as_i32() {
-            // Behind everything prepared so far: proposals of this turn must leave first.
-            self.propose_forwarded(now);
-            self.peer.sync_for(forwarded.conn, &mut self.fx);
-            return;
+            // Behind everything prepared so far.
+            let behind = self.replica.prep.last_zxid();
+            self.waiting_syncs.push_back((behind, forwarded.conn));
+            return self.propose_all(now);
         }
         self.replica.order_forwarded(now, &forwarded);
     }
 
-    fn propose_forwarded(&mut self, now: Now) {
-        let mut proposals = Vec::new();
-        self.replica.ordering.take_proposals(&mut proposals);
-        for (zxid, bytes) in proposals {
-            let record = rookeeper_zab::TxnRecord { zxid, bytes };
-            if let Err(error) = self.peer.propose(super::at(now), record, &mut self.fx) {
-                self.peer.step_down(super::at(now), &error.to_string(), &mut self.fx);
-                return;
-            }
+    /// Tells the replica what a reconfig is to be judged by, until the end of the next turn.
+    pub(super) fn tell_membership(&mut self) {
+        if !self.peer.is_reconfig_enabled() {
+            return;
+        }
+        let synced = self.peer.synced_voters();
+        self.replica.set_membership(synced.map(|synced| Membership {
+            last_seen: self.peer.last_seen_config().clone(),
+            is_pending: self.peer.last_seen_config().version != self.peer.config().version,
+            synced,
+            voters_min: self.replica.config().voters_min,
+        }));
+    }
+
+    /// Proposes what was prepared. What does not fit now stays, in order, until something is
+    /// committed: its zxids are given out, so nothing may pass it.
+    pub(super) fn propose_all(&mut self, now: Now) {
+        let mut fresh = Vec::new();
+        self.replica.ordering.take_proposals(&mut fresh);
+        self.proposals.extend(fresh);
+        while let Some((zxid, bytes)) = self.proposals.front().cloned() {
+            let record = TxnRecord { zxid, bytes };
+            match self.peer.propose(at(now), record, &mut self.fx) {
+                Ok(()) => self.proposals.pop_front(),
+                Err(ProposeError::Full) if zxid.counter() < COUNTER_MAX => break,
+                Err(error) => {
+                    self.proposals.clear();
+                    return self.peer.step_down(at(now), &error.to_string(), &mut self.fx);
+                }
+            };
+        }
+        let first_left = self.proposals.front().map(|&(zxid, _)| zxid);
+        while let Some(&(behind, conn)) = self.waiting_syncs.front()
+            && first_left.is_none_or(|left| behind < left)
+        {
+            self.waiting_syncs.pop_front();
+            self.peer.sync_for(conn, &mut self.fx);
         }
     }
 }
@@ -59,6 +89,8 @@ impl Replica {
             _ => {}
         }
         let ids = identities(&forwarded.auth);
+        let next = self.prep.next_zxid();
+        let reconfig = judge_reconfig(&mut self.membership, &request, next);
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
@@ -67,7 +99,7 @@ impl Replica {
             time_ms: now.wall_ms,
             request: &request,
             ids: &ids,
-            reconfig: None,
+            reconfig: reconfig.as_ref().map(|text| text.as_deref().map_err(|code| *code)),
         };
         let zxid = self.prep.prepare(&self.tree, &self.auth, &write, &mut scratch).zxid;
         self.stats.on_proposal(scratch.len());

@@ -15,10 +15,9 @@ use crate::replica::{Forward, Replica, Role};
 const TOUCH_INTERVAL_MS: u64 = 100;
 
 impl Member {
-    pub(super) fn forward_all(&mut self) {
+    pub(super) fn forward_all(&mut self, now: Now) {
         for forward in std::mem::take(&mut self.replica.forwards) {
-            // Not in step: StopServing closes the connections that wait for these.
-            let _ = match forward {
+            let sent = match forward {
                 Forward::Request { session, cxid, op, body, ids } => {
                     let op = op.as_i32();
                     let request = ForwardedBody { session, cxid, op, body: &body };
@@ -28,6 +27,11 @@ impl Member {
                     self.peer.revalidate(session, timeout_ms, &mut self.fx)
                 }
             };
+            if sent.is_err() && self.peer.serving_under().is_some() {
+                // The leader does not read. Whoever waits for this would wait for ever, and answers
+                // to syncs would meet the wrong ones.
+                self.peer.step_down(at(now), "the leader takes no more requests", &mut self.fx);
+            }
         }
     }
 
@@ -39,23 +43,6 @@ impl Member {
         for (session, timeout_ms) in self.replica.sessions.take_touched() {
             self.peer.touch(session, timeout_ms);
         }
-    }
-
-    /// A leader's proposals of this turn.
-    pub(super) fn propose_all(&mut self, now: Now, outbox: &mut impl Outbox) {
-        let mut proposals = std::mem::take(&mut self.proposals);
-        self.replica.ordering.take_proposals(&mut proposals);
-        for (zxid, bytes) in proposals.drain(..) {
-            let record = rookeeper_zab::TxnRecord { zxid, bytes };
-            if let Err(error) = self.peer.propose(at(now), record, &mut self.fx) {
-                // Its zxid is given out, so the next proposal would leave a hole.
-                self.peer.step_down(at(now), &error.to_string(), &mut self.fx);
-                self.carry_all(now, outbox);
-                break;
-            }
-        }
-        proposals.clear();
-        self.proposals = proposals;
     }
 }
 

@@ -17,7 +17,7 @@ mod leading;
 mod learning;
 mod transfer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use rookeeper_proto::{Sid, Zxid};
@@ -46,7 +46,10 @@ pub struct Member {
     incoming: Option<Incoming>,
     /// Snapshots on their way out, by learner.
     outgoing: BTreeMap<Conn, Outgoing>,
-    proposals: Vec<(Zxid, Bytes)>,
+    /// Prepared and not proposed yet.
+    proposals: VecDeque<(Zxid, Bytes)>,
+    /// Learners' syncs, and the last txn prepared before each.
+    waiting_syncs: VecDeque<(Zxid, Conn)>,
     next_touches_ms: u64,
     /// Largest field of a snapshot that is accepted from a leader.
     max_item_bytes: usize,
@@ -75,7 +78,8 @@ impl Member {
             options,
             incoming: None,
             outgoing: BTreeMap::new(),
-            proposals: Vec::new(),
+            proposals: VecDeque::new(),
+            waiting_syncs: VecDeque::new(),
             next_touches_ms: 0,
             max_item_bytes,
             observed: Observed::new(),
@@ -115,11 +119,12 @@ impl Member {
     /// Passes on what the turn brought: proposals, forwarded requests, touched sessions. Then carries
     /// out whatever follows from it.
     pub fn pump(&mut self, now: Now, outbox: &mut impl Outbox) {
-        self.propose_all(now, outbox);
-        self.forward_all();
+        self.propose_all(now);
+        self.forward_all(now);
         self.tell_touches(now);
         self.carry_all(now, outbox);
         self.stream_snapshots(now, outbox);
+        self.tell_membership();
         self.observed.look(now, &self.peer, &mut self.replica.stats.quorum);
     }
 

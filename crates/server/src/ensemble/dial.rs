@@ -78,6 +78,7 @@ impl Dials {
     /// A name was resolved. Returns the dial, taken out, to be tried or given up.
     pub(super) fn resolved(&mut self, tag: u32, mut addresses: Vec<SocketAddr>) -> Option<Dial> {
         let mut dial = self.take(tag)?;
+        dial.deadline = Instant::now() + self.timeout;
         addresses.reverse();
         dial.addresses = addresses;
         Some(dial)
@@ -94,11 +95,12 @@ impl Dials {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.all.iter().filter(|dial| dial.conn.is_some()).map(|dial| dial.deadline).min()
+        self.all.iter().map(|dial| dial.deadline).min()
     }
 
     /// Closes what takes too long; `on_closed` follows, and with it the next address or the end.
-    pub(super) fn expire(&mut self, now: Instant, io: &mut Io) {
+    /// Returns the dials whose names were not resolved in time: they have failed.
+    pub(super) fn expire(&mut self, now: Instant, io: &mut Io) -> Vec<Dial> {
         for dial in &mut self.all {
             if dial.deadline <= now
                 && let Some(conn) = dial.conn
@@ -107,6 +109,7 @@ impl Dials {
                 io.close_now(conn);
             }
         }
+        self.all.extract_if(.., |dial| dial.deadline <= now && dial.conn.is_none()).collect()
     }
 }
 

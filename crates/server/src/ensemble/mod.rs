@@ -3,6 +3,7 @@
 //! What a packet means and what is to be sent is decided in `zab` and `replica::member`; here bytes
 //! and names of connections are passed on. Both ports share the clients' reactor.
 
+pub(crate) mod config_files;
 mod dial;
 mod history;
 pub(crate) mod start;
@@ -14,12 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rookeeper_net::{ConnId, Io, ListenOptions, ListenerTag, Waker};
+use rookeeper_proto::Sid;
 use rookeeper_proto::quorum::ServerState;
 use rookeeper_replica::{IoEffect, Member, Now, Outbox};
 use rookeeper_storage::Disk;
-use rookeeper_zab::{Conn, HistoryAnswer};
+use rookeeper_zab::{Conn, EnsembleConfig, HistoryAnswer};
 
 use crate::mailbox::Mailbox;
+use config_files::ConfigFiles;
 use dial::{Dials, Target};
 
 /// Connections accepted on the election port.
@@ -43,11 +46,19 @@ pub(crate) enum Answer {
     History { conn: Conn, answer: HistoryAnswer },
 }
 
-/// What is fixed about this server's place in the ensemble.
+/// This server's place in the ensemble.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    /// This server.
+    pub(crate) me: Sid,
     /// Where the quorum port listens while this server leads.
     pub(crate) quorum: Vec<SocketAddr>,
+    /// Where the election port listens.
+    pub(crate) election: Vec<SocketAddr>,
+    /// `quorumListenOnAllIPs`.
+    pub(crate) is_anywhere: bool,
+    /// Where a membership that changes is kept.
+    pub(crate) files: ConfigFiles,
     /// How long a dial may take (`cnxTimeout`).
     pub(crate) dial_timeout: Duration,
     /// Where the log is, for learners that are behind.
@@ -96,7 +107,8 @@ impl Ensemble {
         self.ports.get(&Conn(conn.as_u64())).copied()
     }
 
-    pub(crate) fn on_accept(&mut self, now: Now, conn: ConnId, listener: ListenerTag) {
+    pub(crate) fn on_accept(&mut self, now: Now, conn: ConnId, listener: ListenerTag, io: &mut Io) {
+        io.exempt(conn);
         let conn = Conn(conn.as_u64());
         if listener == ELECTION_PORT {
             self.ports.insert(conn, Port::Election);
@@ -137,7 +149,8 @@ impl Ensemble {
         true
     }
 
-    pub(crate) fn on_connected(&mut self, now: Now, id: ConnId, tag: u32) {
+    pub(crate) fn on_connected(&mut self, now: Now, id: ConnId, tag: u32, io: &mut Io) {
+        io.exempt(id);
         let conn = Conn(id.as_u64());
         match self.dials.take(tag).map(|dial| dial.target) {
             Some(Target::Election(sid)) => {
@@ -225,13 +238,38 @@ impl Ensemble {
                 IoEffect::ReadHistory { conn, after, through } => {
                     self.read_history(conn, after, through);
                 }
-                // With reconfigEnabled=false, which alone is accepted, neither is ever asked for.
-                IoEffect::SaveLastSeenConfig(_) | IoEffect::ActivateConfig(_) => {}
+                // The log is handed this turn's records behind these: the file is there first.
+                IoEffect::SaveLastSeenConfig(config) => self.place.files.save_last_seen(&config),
+                IoEffect::ActivateConfig(config) => self.activate(&config, io),
                 IoEffect::Note { is_warning: true, text } => tracing::warn!("{text}"),
                 IoEffect::Note { is_warning: false, text } => tracing::info!("{text}"),
             }
         }
         self.listen_while_leading(io);
+    }
+
+    /// Other members are in force; this server's own ports may be others, too.
+    fn activate(&mut self, config: &EnsembleConfig, io: &mut Io) {
+        tracing::info!("the members are now, as of version {:x}:\n{config}", config.version);
+        self.place.files.activate(config);
+        let Some(own) = config.members.get(&self.place.me) else { return };
+        match start::addresses_of(own, self.place.is_anywhere) {
+            Ok((quorum, election)) => {
+                if self.place.quorum != quorum {
+                    self.place.quorum = quorum;
+                    self.listens = false;
+                    io.unlisten(QUORUM_PORT);
+                }
+                if self.place.election != election {
+                    io.unlisten(ELECTION_PORT);
+                    self.place.election = election;
+                    if let Err(error) = start::listen_for_elections(&self.place.election, io) {
+                        tracing::error!("{error}");
+                    }
+                }
+            }
+            Err(error) => tracing::error!("{error}; this server keeps its present ports"),
+        }
     }
 
     fn send(&mut self, conn: Conn, bytes: &[u8], io: &mut Io) {
@@ -301,10 +339,12 @@ impl Ensemble {
     }
 
     /// Time has passed.
-    pub(crate) fn on_timer(&mut self, now: Instant, io: &mut Io) {
+    pub(crate) fn on_timer(&mut self, now: Instant, replica_now: Now, io: &mut Io) {
         if self.look_again.is_some_and(|at| at <= now) {
             self.look_again = None;
         }
-        self.dials.expire(now, io);
+        for dial in self.dials.expire(now, io) {
+            self.dial_failed(replica_now, dial, io);
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! From the configuration of a member to a peer that begins to look for a leader.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rookeeper_net::{ListenOptions, Reactor};
+use rookeeper_net::{Io, ListenOptions, Reactor};
 use rookeeper_proto::{Sid, Zxid};
 use rookeeper_replica::Now;
-use rookeeper_zab::{Effects, EnsembleConfig, Instant, Peer, Settings, Start, TxnRecord};
+use rookeeper_zab::{
+    Address, Effects, EnsembleConfig, Instant, Member, Peer, Settings, Start, TxnRecord,
+};
 
+use super::config_files::ConfigFiles;
 use super::{ELECTION_PORT, Place};
 use crate::config::Config;
-use crate::config::ensemble::{HostPort, Role};
+use crate::config::ensemble::Role;
 use crate::recovery::Recovered;
 
 /// The newest records of the log, and the point before them.
@@ -29,7 +34,7 @@ pub(crate) fn peer(
     recovered: &Recovered,
     now: Now,
 ) -> Result<(Peer, Effects), String> {
-    let members = members(config)?;
+    let (committed, last_seen) = members(config)?;
     let epochs = recovered.epochs.ok_or("the epoch files were not read")?;
     let epoch =
         |value: i64| u32::try_from(value).map_err(|_| format!("epoch {value} is too large"));
@@ -44,12 +49,13 @@ pub(crate) fn peer(
     settings.sync_limit = ticks(quorum.sync_limit_ticks, settings.sync_limit);
     settings.is_observer = role == Role::Observer;
     settings.is_multi_address = quorum.multi_address_enabled;
-    let own = members.members.get(&Sid(my_id));
+    settings.is_reconfig_enabled = quorum.reconfig_enabled;
+    let own = committed.members.get(&Sid(my_id));
     let start = Start {
-        election_addresses: own.map(rookeeper_zab::Member::election_addresses).unwrap_or_default(),
+        election_addresses: own.map(Member::election_addresses).unwrap_or_default(),
         settings,
-        committed: Arc::clone(&members),
-        last_seen: members,
+        committed,
+        last_seen,
         accepted_epoch: epoch(epochs.accepted)?,
         current_epoch: epoch(epochs.current)?,
         last: if recovered.is_unknown { Zxid::UNKNOWN } else { recovered.tree.last_zxid() },
@@ -62,53 +68,101 @@ pub(crate) fn peer(
     Ok((peer, effects))
 }
 
-/// The members in the form the quorum wire uses.
-fn members(config: &Config) -> Result<Arc<EnsembleConfig>, String> {
-    let text = format!("{}\nversion={:x}", config.ensemble.lines(), config.ensemble.version);
-    EnsembleConfig::parse(&text)
+/// The members in force and the newest ones seen, in the form the quorum wire uses. They differ when
+/// this server stopped between the proposal of a reconfig and its commit.
+fn members(config: &Config) -> Result<(Arc<EnsembleConfig>, Arc<EnsembleConfig>), String> {
+    let committed = EnsembleConfig::parse(&config.ensemble.lines())
         .map(Arc::new)
-        .map_err(|error| format!("the list of servers is refused: {error}"))
+        .map_err(|error| format!("the list of servers is refused: {error}"))?;
+    let next = config.next_ensemble.as_ref().filter(|_| config.quorum.reconfig_enabled);
+    let last_seen = next
+        .and_then(|next| EnsembleConfig::parse(&next.lines()).ok())
+        .filter(|next| committed.version < next.version)
+        .map_or_else(|| Arc::clone(&committed), Arc::new);
+    Ok((committed, last_seen))
 }
 
-/// Opens the election port and says where the quorum port will be.
-pub(crate) fn place(
-    config: &Config,
-    my_id: i64,
-    reactor: &mut Reactor,
-    log_dir: &std::path::Path,
-    record_bytes_max: usize,
-) -> Result<Place, String> {
-    let member = config
-        .ensemble
-        .members
-        .get(&my_id)
-        .ok_or_else(|| format!("My id {my_id} not in the peer list"))?;
-    let quorum: Vec<&HostPort> = member.addresses.iter().map(|address| &address.quorum).collect();
-    let election: Vec<&HostPort> =
-        member.addresses.iter().map(|address| &address.election).collect();
-    let anywhere = config.quorum.listen_on_all_ips;
-    let mut options = ListenOptions::new(ELECTION_PORT);
-    options.v6_only = false;
-    for address in bind_addresses(&election, anywhere)? {
-        reactor
-            .io()
-            .listen(address, options.clone())
-            .map_err(|error| format!("cannot listen on the election port {address}: {error}"))?;
-    }
-    Ok(Place {
-        quorum: bind_addresses(&quorum, anywhere)?,
+/// Where this server belongs, without a port open yet.
+pub(crate) fn place(config: &Config, my_id: i64, log_dir: &Path, record_bytes_max: usize) -> Place {
+    let quorum = &config.quorum;
+    let static_path = config.static_path.as_deref().filter(|_| quorum.reconfig_enabled);
+    let files = ConfigFiles::new(static_path, Sid(my_id));
+    files.back_up(quorum.dynamic_config_file.is_some());
+    Place {
+        me: Sid(my_id),
+        quorum: Vec::new(),
+        election: Vec::new(),
+        is_anywhere: quorum.listen_on_all_ips,
+        files,
         dial_timeout: Duration::from_millis(
-            u64::try_from(config.quorum.cnx_timeout_ms).unwrap_or(5000).max(1),
+            u64::try_from(quorum.cnx_timeout_ms).unwrap_or(5000).max(1),
         ),
         log_dir: log_dir.to_owned(),
         record_bytes_max,
-    })
+    }
 }
 
-fn bind_addresses(hosts: &[&HostPort], anywhere: bool) -> Result<Vec<SocketAddr>, String> {
+/// Opens the election port, trying again every second, `electionPortBindRetry` times or (0) for ever:
+/// another process may still hold it, or the own name may not resolve yet.
+pub(crate) fn open(
+    config: &Config,
+    place: &mut Place,
+    reactor: &mut Reactor,
+    stop_requested: &AtomicBool,
+) -> Result<(), String> {
+    let me = place.me;
+    let members = EnsembleConfig::parse(&config.ensemble.lines()).map_err(|e| e.to_string())?;
+    let own = members.members.get(&me).ok_or_else(|| format!("My id {me} not in the peer list"))?;
+    let retries = u64::try_from(config.quorum.election_port_bind_retry).unwrap_or(0);
+    let mut tries = 0;
+    loop {
+        let opened = addresses_of(own, place.is_anywhere).and_then(|(quorum, election)| {
+            listen_for_elections(&election, reactor.io())?;
+            (place.quorum, place.election) = (quorum, election);
+            Ok(())
+        });
+        tries += 1;
+        match opened {
+            Err(error) if retries != 0 && retries <= tries => {
+                return Err(format!(
+                    "{error}; given up after {tries} attempts (electionPortBindRetry)"
+                ));
+            }
+            Err(error) if stop_requested.load(Ordering::Acquire) => return Err(error),
+            Err(error) => {
+                tracing::warn!("{error}; trying again in a second");
+                reactor.io().unlisten(ELECTION_PORT);
+                std::thread::sleep(BIND_PAUSE);
+            }
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) fn listen_for_elections(addresses: &[SocketAddr], io: &mut Io) -> Result<(), String> {
+    let options = ListenOptions::new(ELECTION_PORT);
+    for &address in addresses {
+        io.listen(address, options.clone())
+            .map_err(|error| format!("cannot listen on the election port {address}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Where a member's quorum and election ports are bound.
+pub(super) fn addresses_of(
+    own: &Member,
+    is_anywhere: bool,
+) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>), String> {
+    let quorum = bind_addresses(&own.quorum_addresses(), is_anywhere)?;
+    Ok((quorum, bind_addresses(&own.election_addresses(), is_anywhere)?))
+}
+
+fn bind_addresses(hosts: &[Address], is_anywhere: bool) -> Result<Vec<SocketAddr>, String> {
     let mut all: Vec<SocketAddr> = Vec::new();
     for host in hosts {
-        if anywhere {
+        if is_anywhere {
             all.push(SocketAddr::from(([0u8; 4], host.port)));
             continue;
         }

@@ -164,10 +164,12 @@ impl Leader {
             } else {
                 self.tell_committed(&entry.record, fx);
             }
+            // Behind the commit it waits for, and before the next: a learner holds what its session
+            // sent behind the sync until it is answered.
+            self.release_syncs(entry.record.zxid, fx);
         }
         if let Some(zxid) = last {
             core.commit_up_to(zxid, fx);
-            self.release_syncs(zxid, fx);
         }
         Ok(())
     }

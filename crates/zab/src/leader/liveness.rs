@@ -87,7 +87,7 @@ impl Leader {
     }
 
     /// Followers in step, with this server.
-    fn synced(&self, me: Sid) -> BTreeSet<Sid> {
+    pub(crate) fn synced(&self, me: Sid) -> BTreeSet<Sid> {
         let serving =
             self.learners.values().filter(|l| l.stage == Stage::Serving && !l.is_observer);
         serving.map(|l| l.sid).chain([me]).collect()

@@ -347,7 +347,8 @@ impl World {
         self.payload += 1;
         let mut bytes = Vec::new();
         let session = SessionId(self.payload as i64);
-        TxnHeader { session, cxid: 0, zxid, time_ms: 0, op: 5 }.write(&mut bytes);
+        TxnHeader { session, cxid: 0, zxid, time_ms: 0, op: -1 }.write(&mut bytes);
+        bytes.extend_from_slice(&[0; 4]);
         TxnRecord { zxid, bytes: Bytes::from(bytes) }
     }
 
