@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use crate::describe::hex;
 use crate::raw::codes::op;
+use crate::raw::frame::framed;
 use crate::raw::{Connected, Frame, Malformed, RawConnection, Reader};
 use crate::{HarnessError, Result};
 
@@ -22,6 +23,9 @@ pub const SUPER_DIGEST: (&str, &str) =
 
 /// The data of these depends on who looks and when: the server fills in its own configuration.
 const SERVERS_OWN: &str = "/zookeeper/config";
+
+/// How many znodes are asked about at once.
+const BATCH: usize = 64;
 
 struct Walker {
     connection: RawConnection,
@@ -37,11 +41,13 @@ pub fn client(addr: SocketAddr) -> Result<String> {
     walker.call(&Frame::auth("digest", SUPER))?;
     let mut nodes = BTreeMap::new();
     let mut left = vec!["/".to_owned()];
-    while let Some(path) = left.pop() {
-        let (children, line) = walker.node(&path)?;
-        let prefix = if path == "/" { "" } else { path.as_str() };
-        left.extend(children.iter().map(|child| format!("{prefix}/{child}")));
-        nodes.insert(path, line);
+    while !left.is_empty() {
+        let paths = left.split_off(left.len().saturating_sub(BATCH));
+        for (path, (children, line)) in paths.iter().zip(walker.nodes(&paths)?) {
+            let prefix = if path == "/" { "" } else { path.as_str() };
+            left.extend(children.iter().map(|child| format!("{prefix}/{child}")));
+            nodes.insert(path.clone(), line);
+        }
     }
     walker.connection.send(&Frame::close_session(i32::MAX))?;
     while walker.connection.receive()?.is_some() {}
@@ -54,7 +60,12 @@ pub fn client(addr: SocketAddr) -> Result<String> {
 
 impl Walker {
     fn call(&mut self, payload: &[u8]) -> Result<Vec<u8>> {
-        let reply = self.connection.call(payload)?;
+        self.connection.send(payload)?;
+        self.reply()
+    }
+
+    fn reply(&mut self) -> Result<Vec<u8>> {
+        let reply = self.connection.receive()?;
         let reply =
             reply.ok_or_else(|| HarnessError::Unexpected("the server closed".to_owned()))?;
         match crate::diff::run::error_of(&reply) {
@@ -63,11 +74,19 @@ impl Walker {
         }
     }
 
-    fn read(&mut self, code: i32, path: &str) -> Result<Vec<u8>> {
-        self.xid += 1;
-        let frame = Frame::request(self.xid, code).str(path);
-        let frame = if code == op::GET_ACL { frame } else { frame.bool(false) };
-        self.call(&frame.done())
+    /// Asks about all of them at once.
+    fn nodes(&mut self, paths: &[String]) -> Result<Vec<(Vec<String>, String)>> {
+        let mut requests = Vec::new();
+        for path in paths {
+            for code in [op::GET_DATA, op::GET_ACL, op::GET_CHILDREN] {
+                self.xid += 1;
+                let frame = Frame::request(self.xid, code).str(path);
+                let frame = if code == op::GET_ACL { frame } else { frame.bool(false) };
+                requests.extend(framed(&frame.done()));
+            }
+        }
+        self.connection.send_bytes(&requests)?;
+        paths.iter().map(|path| self.node(path)).collect()
     }
 
     fn node(&mut self, path: &str) -> Result<(Vec<String>, String)> {
@@ -75,8 +94,7 @@ impl Walker {
             what: format!("a reply about {path}"),
             why: why.to_string(),
         };
-        let (data, acl) = (self.read(op::GET_DATA, path)?, self.read(op::GET_ACL, path)?);
-        let children = self.read(op::GET_CHILDREN, path)?;
+        let (data, acl, children) = (self.reply()?, self.reply()?, self.reply()?);
         node_of(path, &data, &acl, &children).map_err(undecodable)
     }
 }

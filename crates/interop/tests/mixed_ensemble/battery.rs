@@ -23,6 +23,7 @@ pub(crate) fn all(cluster: &Cluster, name: &str) {
     every_write_from_every_member(cluster, &root);
     watches_see_writes_of_other_members(cluster, &root);
     sync_shows_what_was_written_elsewhere(cluster, &root);
+    syncs_keep_their_place_among_writes(cluster, &root);
     sessions_move(cluster, &root);
     ephemerals_go_with_their_session(cluster, &root);
     the_leader_expires_sessions_of_learners(cluster, &root);
@@ -144,6 +145,37 @@ fn sync_shows_what_was_written_elsewhere(cluster: &Cluster, root: &str) {
         assert!(codes.iter().all(|&code| code == 0), "{codes:?}");
     }
     clients.into_iter().for_each(|client| client.close().expect("a closed session"));
+}
+
+/// A learner of Java's matches the commits it hears with the writes and syncs of all its clients, in one
+/// order. One answer out of its place, and none of them is ever answered again.
+fn syncs_keep_their_place_among_writes(cluster: &Cluster, root: &str) {
+    const SESSIONS: usize = 6;
+    const ROUNDS: usize = 40;
+    for at in 0..cluster.len() {
+        let mut clients: Vec<Client> = (0..SESSIONS).map(|_| cluster.client(at)).collect();
+        let path = format!("{root}/ordered-{at}");
+        assert_eq!(clients[0].create(&path, b"", 0).expect("a reply").error, 0);
+        for round in 0..ROUNDS {
+            for (number, client) in clients.iter_mut().enumerate() {
+                let sent = if (round + number) % 3 == 0 {
+                    client.send(op::SYNC, |f| f.str(root))
+                } else {
+                    client.send(op::SET_DATA, |f| f.str(&path).buffer(Some(b"data")).int(-1))
+                };
+                sent.expect("sent");
+            }
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            for round in 0..ROUNDS {
+                let reply = client.receive();
+                let (_, reply) =
+                    reply.unwrap_or_else(|e| panic!("member {at}, {number}, {round}: {e}"));
+                assert_eq!(reply.error, 0, "member {at}, client {number}, round {round}");
+            }
+        }
+        clients.into_iter().for_each(|client| client.close().expect("a closed session"));
+    }
 }
 
 fn sessions_move(cluster: &Cluster, root: &str) {

@@ -177,7 +177,14 @@ impl Worker {
                 return;
             }
             match self.missing() {
-                Ok(missing) => return self.history.violations.extend(missing),
+                Ok(missing) => {
+                    self.history.violations.extend(missing);
+                    // Or its ephemeral would go later, while others compare trees.
+                    let closed = self.client.take().map_or(Ok(()), Client::close);
+                    return closed.unwrap_or_else(|error| {
+                        self.history.violations.push(format!("closing: {error}"));
+                    });
+                }
                 Err(error) if Instant::now() > deadline => {
                     return self.history.violations.push(format!("looking back: {error}"));
                 }
