@@ -16,7 +16,8 @@
  *
  * Environment: FORGETFUL_ROOT, FORGETFUL_SHADOW (absolute, one file system), FORGETFUL_KILL_AT (the
  * process kills itself at that point; each operation on the disk is two points, before and after),
- * FORGETFUL_DELAY_US (how long a force takes; a reply that does not wait for it gets out).
+ * FORGETFUL_DELAY_US (how long a force takes; a reply that does not wait for it gets out),
+ * FORGETFUL_SKIP_NAMES (1: forcing a directory does nothing, as if the process had not asked for it).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -54,6 +55,7 @@ struct file {
 static const char *root, *shadow;
 static size_t root_len;
 static long kill_at, delay_us;
+static int skips_names;
 static atomic_long points;
 static struct file *files;
 static _Atomic(struct file *) fds[MAX_FD];
@@ -62,7 +64,9 @@ static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER; /* changes and li
 
 __attribute__((constructor)) static void init(void) {
     const char *at = getenv("FORGETFUL_KILL_AT"), *delay = getenv("FORGETFUL_DELAY_US");
+    const char *skip = getenv("FORGETFUL_SKIP_NAMES");
     shadow = getenv("FORGETFUL_SHADOW");
+    skips_names = skip && atoi(skip);
     kill_at = at ? atol(at) : 0;
     delay_us = delay ? atol(delay) : 0;
     root = shadow ? getenv("FORGETFUL_ROOT") : NULL;
@@ -328,8 +332,8 @@ static int force(int fd, struct file *file) {
     if (delay_us) nanosleep(&delay, NULL);
     struct stat st;
     if (fstat(fd, &st)) fail("fstat");
-    if (S_ISDIR(st.st_mode)) force_names(fd, st.st_ino);
-    else force_file(fd, file);
+    if (!S_ISDIR(st.st_mode)) force_file(fd, file);
+    else if (!skips_names) force_names(fd, st.st_ino);
     point();
     return 0;
 }

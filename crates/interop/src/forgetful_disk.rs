@@ -51,6 +51,17 @@ impl Dice {
     }
 }
 
+/// How the disk treats one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Temper {
+    /// At which point it kills the process: each operation is two points, before and after.
+    pub kill_at: Option<usize>,
+    /// How long a force takes.
+    pub force_us: usize,
+    /// Forcing a directory does nothing, as if the process had left it out.
+    pub skips_names: bool,
+}
+
 /// What survives a crash beside what was forced.
 #[derive(Debug)]
 pub enum Keep<'a> {
@@ -100,14 +111,15 @@ impl ForgetfulDisk {
         Ok(disk)
     }
 
-    /// Makes `command` run on this disk; `kill_at` is the point at which it kills itself.
-    pub fn preload(&self, command: &mut Command, kill_at: Option<usize>, delay_us: usize) {
+    /// Makes `command` run on this disk.
+    pub fn preload(&self, command: &mut Command, temper: &Temper) {
         command
             .env("LD_PRELOAD", &self.layer)
             .env("FORGETFUL_ROOT", &self.root)
             .env("FORGETFUL_SHADOW", &self.shadow)
-            .env("FORGETFUL_KILL_AT", kill_at.unwrap_or(0).to_string())
-            .env("FORGETFUL_DELAY_US", delay_us.to_string());
+            .env("FORGETFUL_KILL_AT", temper.kill_at.unwrap_or(0).to_string())
+            .env("FORGETFUL_DELAY_US", temper.force_us.to_string())
+            .env("FORGETFUL_SKIP_NAMES", if temper.skips_names { "1" } else { "0" });
     }
 
     /// Makes of the directory what a crash leaves. Its process must have ended.
@@ -313,7 +325,8 @@ mod tests {
         let disk = ForgetfulDisk::new(&root, home.path()).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "--ignored", "forgetful_disk::tests::layered_process"]);
-        disk.preload(command.env(STEPS, steps), kill_at, 0);
+        let temper = Temper { kill_at, ..Temper::default() };
+        disk.preload(command.env(STEPS, steps), &temper);
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.success(), kill_at.is_none(), "{said}");
