@@ -50,6 +50,11 @@ impl Flavour {
         [Self::APACHE_395, Self::APACHE_380, Self::Rookeeper].into_iter().find(|f| f.name() == name)
     }
 
+    /// The server under test: what `ROOKEEPER_SERVER` names, else our own.
+    pub fn under_test() -> Result<Self> {
+        Self::from_env("ROOKEEPER_SERVER", Self::Rookeeper)
+    }
+
     /// The flavour named by an environment variable, else `default`; an unknown name is an error.
     pub fn from_env(variable: &str, default: Self) -> Result<Self> {
         match std::env::var(variable) {

@@ -1,7 +1,7 @@
 //! The committed goldens are what Apache 3.9.5 says today, and what the server under test says.
 //!
-//! `ROOKEEPER_GOLDENS=write` writes them anew. `ROOKEEPER_SERVER=rookeeper` replays them against our
-//! binary instead of Apache.
+//! `ROOKEEPER_GOLDENS=write` writes them anew. `ROOKEEPER_SERVER=apache395` replays them against Apache
+//! instead of our binary.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ fn goldens_are_what_apache_says() {
 
 #[test]
 fn the_server_answers_as_recorded() {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     let mut failed = 0;
     for suite in SUITES {
         let text = std::fs::read_to_string(file(suite.name)).expect("a committed golden file");

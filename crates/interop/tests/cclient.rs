@@ -115,7 +115,7 @@ impl Drop for Shell {
 
 #[test]
 fn the_c_client_sees_no_difference() {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     let config = || ServerConfig::new().set("extendedTypesEnabled", "true");
     let apache = Server::start(Flavour::APACHE_395, config()).expect("Apache");
     let tested = Server::start(flavour, config()).expect("the server under test");

@@ -115,3 +115,16 @@ fn a_watch_on_a_null_path_is_accepted_and_forgotten() {
     assert_eq!(client.call(op::ADD_WATCH, |f| f.opt_str(None).int(0)), 0);
     assert_eq!(client.call(op::CHECK_WATCHES, |f| f.opt_str(None).int(3)), -121);
 }
+
+/// Apache writes a character beyond U+FFFF as two surrogates of three bytes each, which is not UTF-8.
+#[test]
+fn echoes_are_utf8() {
+    let server = server();
+    let mut client = Client::new(&server);
+    let reply = client.send(op::SYNC, |f| f.str("/\u{1f600}"));
+    let echo = Frame::new().str("/\u{1f600}").done();
+    assert_eq!(reply.get(16..), Some(echo.as_slice()), "sync");
+    let lists = |f: Frame| f.long(0).strs(&["/\u{1f600}"]).strs(&[] as &[&str]);
+    let event = client.send(op::SET_WATCHES, |f| lists(f).strs(&[] as &[&str]));
+    assert_eq!(event.get(24..), Some(echo.as_slice()), "NodeDeleted, a missed event");
+}

@@ -3,7 +3,7 @@
 //! | variable | default | meaning |
 //! | --- | --- | --- |
 //! | `ROOKEEPER_DIFF_LEFT` | `apache395` | one server |
-//! | `ROOKEEPER_SERVER` | `apache395` | the other: `rookeeper`, `apache395`, `apache380` |
+//! | `ROOKEEPER_SERVER` | `rookeeper` | the other: `rookeeper`, `apache395`, `apache380` |
 //! | `ROOKEEPER_DIFF_SEEDS` | `0..64` | which seeds: `7`, or `0..2000` |
 //! | `ROOKEEPER_DIFF_OPS` | `500` | requests in a script |
 //! | `ROOKEEPER_DIFF_PROFILE` | by seed | run all under one profile: `default`, `extended`, `enforce-auth`, `quorum`, `local-sessions` |
@@ -78,14 +78,14 @@ struct Parameters {
 
 impl Parameters {
     fn read() -> Self {
-        let flavour = |name| Flavour::from_env(name, Flavour::APACHE_395).expect("a flavour");
+        let left = Flavour::from_env("ROOKEEPER_DIFF_LEFT", Flavour::APACHE_395);
         let seeds = variable("ROOKEEPER_DIFF_SEEDS", "0..64");
         let seeds = match seeds.split_once("..") {
             Some((from, to)) => number(from)..number(to),
             None => number(&seeds)..number(&seeds) + 1,
         };
         Self {
-            flavours: [flavour("ROOKEEPER_DIFF_LEFT"), flavour("ROOKEEPER_SERVER")],
+            flavours: [left, Flavour::under_test()].map(|flavour| flavour.expect("a flavour")),
             seeds,
             ops: usize::try_from(number(&variable("ROOKEEPER_DIFF_OPS", "500"))).expect("a size"),
             stop: usize::try_from(number(&variable("ROOKEEPER_DIFF_STOP", "5"))).expect("a count"),

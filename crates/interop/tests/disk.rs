@@ -1,7 +1,7 @@
 //! Data directories written by Apache, kept in `goldens/disk`, and what a server recovers from them.
 //!
 //! `ROOKEEPER_GOLDENS=write` makes them anew (their zxids and times change then).
-//! `ROOKEEPER_SERVER=rookeeper` opens them with our binary.
+//! `ROOKEEPER_SERVER=apache395` opens them with Apache instead of our binary.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ fn folder(name: &str) -> PathBuf {
 
 #[test]
 fn a_server_recovers_what_apache_wrote() {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     if std::env::var("ROOKEEPER_GOLDENS").is_ok_and(|value| value == "write") {
         write_all();
     }
@@ -33,7 +33,7 @@ fn a_server_recovers_what_apache_wrote() {
 
 #[test]
 fn apache_recovers_what_a_server_wrote() {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     for capture in CAPTURES {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let seen = capture

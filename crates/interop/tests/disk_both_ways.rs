@@ -1,7 +1,7 @@
 //! One data directory handed from server to server, Apache and the one under test in turn: each finds the
 //! tree, the sessions and the digests as the one before it left them, and writes on.
 //!
-//! `ROOKEEPER_SERVER=rookeeper` puts our binary between the Apache servers. Every leg writes every kind of
+//! `ROOKEEPER_SERVER` names what goes between the Apache servers; ours unless told otherwise. Every leg writes every kind of
 //! txn a standalone server has, snapshots several times, and ends by a stop or a kill. A session opened on
 //! the first server is resumed on all the others with its password.
 
@@ -161,7 +161,7 @@ fn snapshots(directory: &Path, suffix: &str) -> usize {
 
 #[test]
 fn a_directory_goes_from_server_to_server() {
-    let tested = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let tested = Flavour::under_test().expect("a flavour");
     let apache = Flavour::APACHE_395;
     let legs = [
         (apache, End::Stop),

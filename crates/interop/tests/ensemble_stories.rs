@@ -224,8 +224,7 @@ fn an_observer_serves_and_never_counts() {
 #[test]
 fn a_quorum_is_lost_and_regained() {
     let mut servers = prepared(3, 1, &ServerConfig::new());
-    start(&mut servers, &[0]);
-    start(&mut servers, &[1]);
+    start(&mut servers, &[0, 1]);
     start(&mut servers, &[2]);
     start(&mut servers, &[3]);
     assert_eq!(modes(&servers), ["follower", "leader", "follower", "observer"]);

@@ -9,7 +9,7 @@ use zookeeper_client as zk;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn server() -> Server {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     Server::start(flavour, ServerConfig::new().set("extendedTypesEnabled", "true"))
         .expect("a server")
 }

@@ -1,9 +1,9 @@
 //! Apache's own Java shell, of both generations, against a server: it must print what it prints against
 //! Apache's server.
 //!
-//! `ROOKEEPER_SERVER` names the server under test. Both servers start fresh and see the same requests, so
-//! that zxids are equal; times are masked, and event blocks are compared apart from the results, because
-//! the shell prints them from a thread of their own.
+//! `ROOKEEPER_SERVER` names the server under test; ours unless told otherwise. Both servers start fresh
+//! and see the same requests, so that zxids are equal; times are masked, and event blocks are compared
+//! apart from the results, because the shell prints them from a thread of their own.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -97,7 +97,7 @@ struct Said {
 
 #[test]
 fn the_java_shells_see_no_difference() {
-    let flavour = Flavour::from_env("ROOKEEPER_SERVER", Flavour::APACHE_395).expect("a flavour");
+    let flavour = Flavour::under_test().expect("a flavour");
     for generation in [Generation::V395, Generation::V380] {
         let config = || ServerConfig::new().set("extendedTypesEnabled", "true");
         let apache = Server::start(Flavour::APACHE_395, config()).expect("Apache");
