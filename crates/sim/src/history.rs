@@ -85,7 +85,7 @@ impl History {
     pub fn reveal(&mut self, zxid: Zxid) -> Check {
         if self.model.last() < zxid {
             let last = self.model.last();
-            return broken(NAME, format!("{zxid} was shown, but the newest txn is {last}"));
+            return broken("durability", format!("{zxid} was shown, but the newest txn is {last}"));
         }
         self.revealed = self.revealed.max(zxid);
         Ok(())

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -302,13 +302,13 @@ impl World {
             }
             self.is_disk_faulty = true;
         }
-        let repair = ctx.plan.planted != Some(PlantedBug::TornTailKept);
-        let started = self.locks().and_then(|locks| {
-            let tree = self.ctx.plan.tree;
-            // A fresh directory must be made in any case.
-            let repair = repair || self.boots == 1;
-            Ok((boot(&*self.disk, &self.dirs, tree, repair)?, locks))
-        });
+        let before = ctx.plan.planted.map(|_| self.disk.files());
+        let started = self
+            .locks()
+            .and_then(|locks| Ok((boot(&*self.disk, &self.dirs, self.ctx.plan.tree)?, locks)));
+        if self.ctx.plan.planted == Some(PlantedBug::TornTailKept) {
+            self.uncut(before.unwrap_or_default());
+        }
         let ctx = &mut self.ctx;
         let (recovered, locks) = match started {
             Ok(started) => started,
@@ -321,7 +321,8 @@ impl World {
             Err(why) => return Err(liveness::refused_start(&why)),
         };
         ctx.counts.recoveries += 1;
-        let torn = recovered.warnings.iter().chain(&recovered.notes).any(|w| w.contains("torn"));
+        let torn =
+            recovered.warnings.iter().any(|said| said.contains("a write that a crash cut off"));
         ctx.counts.torn_tails += u64::from(torn);
         ctx.note(
             "boot",
@@ -348,6 +349,15 @@ impl World {
         process.wake(ctx, ctx.now_us + 1);
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Undoes the cutting of torn tails.
+    fn uncut(&self, before: BTreeMap<PathBuf, Vec<u8>>) {
+        for (path, bytes) in before {
+            if self.disk.contents(&path).is_some_and(|now| now.len() < bytes.len()) {
+                self.disk.put(&path, &bytes);
+            }
+        }
     }
 
     fn locks(&self) -> Result<Vec<Box<dyn DirLock>>, String> {
@@ -648,7 +658,7 @@ impl World {
             self.kill()
         }
         let tree = self.ctx.plan.tree;
-        let recovered = match boot(&*self.disk, &self.dirs, tree, true) {
+        let recovered = match boot(&*self.disk, &self.dirs, tree) {
             Ok(recovered) => recovered,
             Err(why) => return Err(liveness::refused_start(&why)),
         };

@@ -4,7 +4,7 @@
 //! Heard from means: a request was handed to the replica (`client-protocol.md` 2.6); auth and sasl
 //! do not count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rookeeper_proto::SessionId;
 
@@ -29,6 +29,8 @@ struct Heard {
 pub struct Expiry {
     tick_ms: u64,
     sessions: BTreeMap<SessionId, Heard>,
+    /// Whose closing was ever ordered: a crash may undo that behind the client's back.
+    ended: BTreeSet<SessionId>,
 }
 
 impl Expiry {
@@ -65,6 +67,7 @@ impl Expiry {
 
     /// A closeSession was prepared. `by_client`: because the client asked.
     pub fn closing(&mut self, now_ms: u64, id: SessionId, by_client: bool) -> Check {
+        self.ended.insert(id);
         let Some(heard) = self.sessions.get_mut(&id) else { return Ok(()) };
         let due_ms = heard.at_ms + heard.timeout_ms;
         let is_early = !by_client && !heard.is_closing && now_ms < due_ms;
@@ -90,8 +93,8 @@ impl Expiry {
     }
 
     /// Whether closing this session was ever ordered.
-    pub fn is_closing(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_none_or(|heard| heard.is_closing)
+    pub fn has_ended(&self, id: SessionId) -> bool {
+        self.ended.contains(&id)
     }
 
     /// The server will look at its sessions next at `deadline_ms`: not too late?

@@ -20,13 +20,13 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// A write was prepared as `txn`; `request` is what was asked.
+    /// A write was prepared as `txn`; `request` is what was asked. Returns how many names were checked.
     pub fn on_txn(
         &mut self,
         model: &Model,
         txn: &TxnEntry,
         request: Option<&Request<'_>>,
-    ) -> Check {
+    ) -> Check<u64> {
         let mut wanted = request.map(prefixes).unwrap_or_default().into_iter();
         let results: Vec<Option<&str>> = match &txn.reply {
             Ok(Response::Path(path) | Response::PathStat(path, _)) => vec![Some(path)],
@@ -42,6 +42,7 @@ impl Sequential {
             _ => Vec::new(),
         };
         let mut results = results.into_iter().flatten();
+        let mut checked = 0;
         for change in &txn.changes {
             if change.kind != Kind::Created {
                 continue;
@@ -63,8 +64,9 @@ impl Sequential {
                 let what = format!("{}: {path} is create number {before} in {parent}", txn.zxid);
                 return broken(NAME, what);
             }
+            checked += u64::from(is_sequential);
         }
-        Ok(())
+        Ok(checked)
     }
 
     /// Txns behind `last` were lost.

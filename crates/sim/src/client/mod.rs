@@ -462,9 +462,7 @@ impl Client {
         if let Some(conn) = &mut self.conn {
             conn.is_closing = true;
         }
-        let is_gone =
-            ctx.history.model.session(session.id).is_none_or(|life| life.closed.is_some());
-        if !is_gone && !ctx.expiry.is_closing(session.id) {
+        if !ctx.expiry.has_ended(session.id) {
             let what = format!("session {} was refused, but is alive", session.id);
             return broken("expiry", what);
         }

@@ -13,7 +13,7 @@ pub fn may(acl: &AclList, perms: i32, ids: &[Id]) -> bool {
         || entries.iter().any(|entry| {
             entry.perms & perms != 0
                 && (entry.id.scheme == "world" && entry.id.id == "anyone"
-                    || ids.iter().any(|id| *id == entry.id))
+                    || ids.contains(&entry.id))
         })
 }
 

@@ -21,6 +21,9 @@ pub struct Node {
     pub children: BTreeSet<String>,
 }
 
+/// Since when a path has held what; `None`: nothing.
+type State = (Zxid, Option<Rc<Node>>);
+
 /// What happened to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -91,7 +94,7 @@ pub struct ModelOptions {
 #[derive(Debug)]
 pub struct Model {
     pub(super) options: ModelOptions,
-    versions: BTreeMap<String, Vec<(Zxid, Option<Rc<Node>>)>>,
+    versions: BTreeMap<String, Vec<State>>,
     pub(super) sessions: BTreeMap<SessionId, Life>,
     txns: Vec<TxnEntry>,
     digest: i64,

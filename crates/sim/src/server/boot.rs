@@ -25,11 +25,10 @@ pub(crate) fn boot(
     disk: &dyn Disk,
     dirs: &DataDirs,
     options: TreeOptions,
-    repair: bool,
 ) -> Result<Recovered, String> {
-    let state = State::Loading(TreeLoader::new(options));
+    let state = State::Loading(Box::new(TreeLoader::new(options)));
     let mut sink = Sink { options, state, replayed: Vec::new(), mismatches: Vec::new() };
-    let recover_options = RecoverOptions { repair, ..RecoverOptions::default() };
+    let recover_options = RecoverOptions::default();
     let recovered =
         recover(disk, dirs, &recover_options, &mut sink).map_err(|error| error.to_string())?;
     let tree = match sink.state {
@@ -47,7 +46,7 @@ pub(crate) fn boot(
 }
 
 enum State {
-    Loading(TreeLoader),
+    Loading(Box<TreeLoader>),
     Loaded(Box<DataTree>),
 }
 
@@ -69,7 +68,7 @@ impl Sink {
 
 impl SnapshotSink for Sink {
     fn reset(&mut self) {
-        self.state = State::Loading(TreeLoader::new(self.options));
+        self.state = State::Loading(Box::new(TreeLoader::new(self.options)));
     }
 
     fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
@@ -97,7 +96,7 @@ impl SnapshotSink for Sink {
 
 impl RecoverySink for Sink {
     fn snapshot_loaded(&mut self, meta: &SnapshotMeta) -> Result<(), SinkError> {
-        let fresh = State::Loading(TreeLoader::new(self.options));
+        let fresh = State::Loading(Box::new(TreeLoader::new(self.options)));
         let State::Loading(loader) = std::mem::replace(&mut self.state, fresh) else {
             return Err(SinkError("a snapshot ends twice".to_owned()));
         };

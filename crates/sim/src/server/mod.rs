@@ -5,6 +5,7 @@
 //! differs is only who calls: the event heap instead of threads.
 
 pub(crate) mod boot;
+mod careless_disk;
 pub(crate) mod conns;
 pub(crate) mod log_stage;
 pub(crate) mod snapshot_stage;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest};
 use rookeeper_replica::SnapshotWork;
 use rookeeper_replica::limits::SNAPSHOT_BYTES_QUEUED_MAX;
-use rookeeper_storage::{Compression, DataDirs, Disk, MemDisk, SnapshotWriter, plan_purge, purge};
+use rookeeper_storage::{Compression, DataDirs, Disk, SnapshotWriter, plan_purge, purge};
 
 /// A snapshot ended.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct SnapshotDone {
 /// The stage.
 #[derive(Debug)]
 pub(crate) struct SnapshotStage {
-    disk: Arc<MemDisk>,
+    disk: Arc<dyn Disk>,
     dirs: DataDirs,
     compression: Compression,
     purges: bool,
@@ -48,7 +48,7 @@ fn size_of(work: &SnapshotWork) -> usize {
 
 impl SnapshotStage {
     pub(crate) fn new(
-        disk: Arc<MemDisk>,
+        disk: Arc<dyn Disk>,
         dirs: DataDirs,
         compression: Compression,
         purges: bool,
@@ -89,7 +89,7 @@ impl SnapshotStage {
         self.queued_bytes -= size_of(&work);
         match work {
             SnapshotWork::Begin { zxid, digest } => {
-                let disk: Arc<dyn Disk> = self.disk.clone();
+                let disk = Arc::clone(&self.disk);
                 let dir = &self.dirs.snap_dir;
                 let (writer, failed) =
                     match SnapshotWriter::create(disk, dir, zxid, self.compression) {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use rookeeper_proto::client::RequestHeader;
+use rookeeper_proto::create_mode::OwnerKind;
 use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
 use rookeeper_replica::auth::{AuthConfig, AuthRegistry};
 use rookeeper_replica::conns::{Pending, Stage};
@@ -13,11 +14,13 @@ use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, R
 use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk, TxnLog};
 
 use super::boot::Recovered;
+use super::careless_disk::CarelessDisk;
 use super::conns::ServerConns;
 use super::log_stage::{LogEvent, LogInput, LogStage};
 use super::snapshot_stage::SnapshotStage;
 use crate::agenda::Event;
 use crate::ctx::Ctx;
+use crate::model::{Kind, Model, TxnEntry};
 use crate::net::{LinkId, Segment};
 use crate::plan::PlantedBug;
 use crate::violation::{Check, broken};
@@ -57,9 +60,12 @@ impl Process {
         if ctx.plan.planted == Some(PlantedBug::NeverForced) {
             log_options.force_sync = false;
         }
-        let shared: Arc<dyn Disk> = disk.clone();
+        let shared: Arc<dyn Disk> = match ctx.plan.planted {
+            Some(PlantedBug::NamesNeverForced) => Arc::new(CarelessDisk(Arc::clone(disk))),
+            _ => disk.clone(),
+        };
         let last = recovered.tree.last_zxid();
-        let log = TxnLog::new(shared, dirs.log_dir.clone(), log_options, last);
+        let log = TxnLog::new(Arc::clone(&shared), dirs.log_dir.clone(), log_options, last);
         let mono_origin_us = 86_400_000_000 + ctx.rng.below(1_000_000_000_000);
         let auth = AuthRegistry::new(AuthConfig::default()).expect("the defaults are valid");
         let parts = Parts {
@@ -82,7 +88,7 @@ impl Process {
             replica,
             log: LogStage::new(log),
             snapshots: SnapshotStage::new(
-                Arc::clone(disk),
+                shared,
                 dirs.clone(),
                 ctx.plan.compression,
                 ctx.plan.purge,
@@ -326,6 +332,7 @@ impl Process {
             ctx.counts.purges += u64::from(done.purged > 0);
             self.replica.on_snapshot_done(1);
         }
+        ctx.counts.pauses += std::mem::take(&mut self.conns.pauses);
         ctx.counts.rolls += std::mem::take(&mut self.log.rolls);
         Ok(())
     }
@@ -372,7 +379,9 @@ impl Process {
         let Some(txn) = ctx.history.model.txn(zxid) else { return Ok(()) };
         let sent = ctx.history.proposed.clone();
         let request = sent.as_ref().and_then(|sent| sent.request());
-        ctx.sequential.on_txn(&ctx.history.model, txn, request.as_ref())?;
+        ctx.counts.sequentials +=
+            ctx.sequential.on_txn(&ctx.history.model, txn, request.as_ref())?;
+        ctx.counts.ephemerals += ephemerals(&ctx.history.model, txn);
         let (op, session, cxid) = (txn.op, txn.session, txn.cxid);
         let counts = &mut ctx.counts;
         count_txn(counts, txn);
@@ -421,7 +430,7 @@ impl Process {
     /// Makes the mistakes that are made on the way out.
     fn plant(&mut self, ctx: &Ctx, quiet: &[ConnId]) {
         let planted = ctx.plan.planted;
-        let loses = planted == Some(PlantedBug::LostEvent) && self.turns % 7 == 0;
+        let loses = planted == Some(PlantedBug::LostEvent) && self.turns.is_multiple_of(7);
         if !loses && planted != Some(PlantedBug::EventAfterReply) {
             return;
         }
@@ -498,7 +507,7 @@ pub(crate) fn address(host: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
 }
 
-fn count_txn(counts: &mut crate::counts::Counts, txn: &crate::model::TxnEntry) {
+fn count_txn(counts: &mut crate::counts::Counts, txn: &TxnEntry) {
     use rookeeper_proto::client::{MultiResult, Response};
     match &txn.reply {
         Err(_) => counts.errors += 1,
@@ -510,10 +519,16 @@ fn count_txn(counts: &mut crate::counts::Counts, txn: &crate::model::TxnEntry) {
     }
 }
 
+/// How many ephemerals a txn created.
+fn ephemerals(model: &Model, txn: &TxnEntry) -> u64 {
+    let created = txn.changes.iter().filter(|change| change.kind == Kind::Created);
+    let nodes = created.filter_map(|change| model.at(&change.path, txn.zxid));
+    nodes.filter(|node| model.owner(node) == OwnerKind::Ephemeral).count() as u64
+}
+
 /// The server removes only empty containers that had a child, or were never used for too long, and
 /// TTL nodes beyond their time, judged by what was applied when it looked.
 fn check_reaped(ctx: &Ctx, zxid: Zxid, applied: Zxid, wall_ms: i64) -> Check {
-    use rookeeper_proto::create_mode::OwnerKind;
     let model = &ctx.history.model;
     let Some(txn) = model.txn(zxid) else { return Ok(()) };
     for change in &txn.changes {
