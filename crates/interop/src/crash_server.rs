@@ -3,6 +3,7 @@
 //! Beside [`crate::Server`] because that one starts every flavour alike, and waits for a server that
 //! is meant to live; here a server may be meant to die while it starts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt as _;
@@ -45,7 +46,9 @@ impl CrashServer {
             .prefix("rookeeper-crash-")
             .tempdir()
             .map_err(HarnessError::io("making a temporary folder"))?;
-        let lines = lines.iter().fold(String::new(), |mut text, (key, value)| {
+        // Of a key that is there twice the last counts.
+        let values: BTreeMap<&str, &str> = lines.iter().copied().collect();
+        let lines = values.iter().fold(String::new(), |mut text, (key, value)| {
             let _ = writeln!(text, "{key}={value}");
             text
         });
