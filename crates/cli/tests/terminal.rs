@@ -180,6 +180,8 @@ fn ctrl_c_ends_a_command_that_waits() {
     person.see_prompt(1);
     person.press("printwatches\r");
     person.see("printwatches is on");
+    // Only at its prompt does the shell read keys; before, the terminal swallows an end of input.
+    person.see_prompt(2);
     person.press("\u{4}");
     assert_eq!(person.leave(), Some(0));
 }
