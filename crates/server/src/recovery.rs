@@ -11,10 +11,9 @@ use rookeeper_storage::{
 };
 use rookeeper_tree::{AclId, DataTree, TreeLoader, TreeOptions};
 use rookeeper_zab::TxnRecord;
-use rookeeper_zab::limits::HISTORY_RECORDS;
 
 use crate::config::Config;
-use crate::ensemble::start::Tail;
+use crate::ensemble::start::{Tail, history_records};
 use crate::metrics::Startup;
 use crate::settings;
 
@@ -39,6 +38,8 @@ pub(crate) struct Recovered {
 pub(crate) struct Recovery {
     pub(crate) tree: TreeOptions,
     pub(crate) storage: RecoverOptions,
+    /// Newest records that a member keeps in memory.
+    pub(crate) tail_records: usize,
 }
 
 impl Recovery {
@@ -53,7 +54,8 @@ impl Recovery {
             epochs: is_member,
             ..RecoverOptions::default()
         };
-        Ok(Self { tree: settings::tree(config, u64::from_ne_bytes(seed)), storage })
+        let tree = settings::tree(config, u64::from_ne_bytes(seed));
+        Ok(Self { tree, storage, tail_records: history_records(config) })
     }
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn recover(
         state: State::Loading(Box::new(TreeLoader::new(options))),
         mismatches: 0,
         keeps_tail: recovery.storage.epochs,
+        tail_records: recovery.tail_records,
         tail: VecDeque::new(),
         base: Zxid::ZERO,
         snapshot_loaded_at: None,
@@ -110,6 +113,7 @@ struct Sink {
     mismatches: u64,
     /// Whether the newest records are kept, for learners that are a little behind.
     keeps_tail: bool,
+    tail_records: usize,
     tail: VecDeque<TxnRecord>,
     base: Zxid,
     snapshot_loaded_at: Option<Instant>,
@@ -181,7 +185,7 @@ impl RecoverySink for Sink {
         if self.keeps_tail {
             let zxid = record.header.zxid;
             self.tail.push_back(TxnRecord { zxid, bytes: Bytes::copy_from_slice(payload) });
-            if HISTORY_RECORDS < self.tail.len()
+            if self.tail_records < self.tail.len()
                 && let Some(dropped) = self.tail.pop_front()
             {
                 self.base = dropped.zxid;

@@ -32,6 +32,14 @@ pub struct Settings {
     pub is_reconfig_enabled: bool,
     /// `multiAddress.enabled`: send the newer initial message.
     pub is_multi_address: bool,
+    /// First and longest interval after which the own vote is sent again.
+    pub notification_interval: (Duration, Duration),
+    /// Ticks a learner may take to connect to its leader; 0 = `init_limit`.
+    pub connect_limit: u32,
+    /// Pause between two tries to connect to the leader.
+    pub connect_pause: Duration,
+    /// Committed txns kept in memory to synchronise learners by DIFF.
+    pub history_records: usize,
     /// Whether an election may be decided before its settle time ends (see `election`).
     pub may_decide_early: bool,
     /// Largest data field of a quorum packet.
@@ -54,6 +62,13 @@ impl Settings {
             is_observer: false,
             is_reconfig_enabled: false,
             is_multi_address: false,
+            notification_interval: (
+                limits::NOTIFICATION_INTERVAL_MIN,
+                limits::NOTIFICATION_INTERVAL_MAX,
+            ),
+            connect_limit: 0,
+            connect_pause: limits::LEADER_CONNECT_PAUSE,
+            history_records: limits::HISTORY_RECORDS,
             may_decide_early: true,
             packet_data_bytes: limits::PACKET_DATA_BYTES,
             counter_max: limits::COUNTER_MAX,
@@ -65,6 +80,11 @@ impl Settings {
     /// `initLimit` as a duration.
     pub fn init_time(&self) -> Duration {
         self.tick * self.init_limit
+    }
+
+    /// `connectToLearnerMasterLimit` as a duration.
+    pub fn connect_time(&self) -> Duration {
+        if self.connect_limit == 0 { self.init_time() } else { self.tick * self.connect_limit }
     }
 
     /// `syncLimit` as a duration.
@@ -167,7 +187,7 @@ impl Core {
     pub(crate) fn commit_up_to(&mut self, zxid: Zxid, fx: &mut Effects) {
         if self.commit < zxid {
             self.commit = zxid;
-            self.history.trim(zxid);
+            self.history.trim(zxid, self.settings.history_records);
             fx.push(Effect::CommitUpTo { zxid });
         }
     }

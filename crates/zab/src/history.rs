@@ -54,10 +54,9 @@ impl History {
     }
 
     /// Drops the oldest committed records beyond the limits.
-    pub(crate) fn trim(&mut self, committed: Zxid) {
+    pub(crate) fn trim(&mut self, committed: Zxid, records_max: usize) {
         while let Some(first) = self.records.front() {
-            let is_over =
-                self.records.len() > limits::HISTORY_RECORDS || self.bytes > limits::HISTORY_BYTES;
+            let is_over = self.records.len() > records_max || self.bytes > limits::HISTORY_BYTES;
             if !is_over || committed < first.zxid {
                 return;
             }
@@ -133,9 +132,9 @@ mod tests {
     fn only_committed_records_are_trimmed() {
         let records = (1..=600).map(|n| record(1, n)).collect();
         let mut history = History::new(Zxid::ZERO, records);
-        history.trim(Zxid::new(1, 30));
+        history.trim(Zxid::new(1, 30), limits::HISTORY_RECORDS);
         assert_eq!(history.base(), Zxid::new(1, 30));
-        history.trim(Zxid::new(1, 600));
+        history.trim(Zxid::new(1, 600), limits::HISTORY_RECORDS);
         assert_eq!(history.base(), Zxid::new(1, 100));
         assert_eq!(history.after(Zxid::ZERO).count(), limits::HISTORY_RECORDS);
     }

@@ -495,7 +495,8 @@ impl Peer {
         };
         let state = ServerState::Looking;
         let own = Vote { leader, zxid, round: self.round, epoch, state, version: 2 };
-        self.role = Role::Looking(Election::start(now, sid, own));
+        self.role =
+            Role::Looking(Election::start(now, sid, own, self.core.settings.notification_interval));
         self.broadcast(now, fx);
         self.step_election(now, fx, |election, at| election.check_quorum(now, at));
         for (from, n) in std::mem::take(&mut self.early) {

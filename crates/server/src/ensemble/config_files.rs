@@ -187,7 +187,8 @@ mod tests {
         assert_eq!(read(".dynamic.next"), None);
         assert_eq!(
             read(".dynamic.1c").as_deref(),
-            Some("server.1=a:1:2:participant;h:3\nserver.10=b:1:2:observer")
+            // As Apache sorts them: as text, and '0' stands before '='.
+            Some("server.10=b:1:2:observer\nserver.1=a:1:2:participant;h:3")
         );
         let edited = read("").unwrap();
         assert!(edited.ends_with("zoo.cfg.dynamic.1c\n") && !edited.contains("2181"), "{edited}");

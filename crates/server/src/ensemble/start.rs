@@ -50,6 +50,13 @@ pub(crate) fn peer(
     settings.is_observer = role == Role::Observer;
     settings.is_multi_address = quorum.multi_address_enabled;
     settings.is_reconfig_enabled = quorum.reconfig_enabled;
+    let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
+    let shortest = millis(quorum.min_notification_interval_ms);
+    settings.notification_interval =
+        (shortest, millis(quorum.max_notification_interval_ms).max(shortest));
+    settings.connect_limit = ticks(Some(quorum.connect_to_learner_master_limit_ticks), 0);
+    settings.connect_pause = millis(quorum.leader_connect_delay_ms);
+    settings.history_records = history_records(config);
     let own = committed.members.get(&Sid(my_id));
     let start = Start {
         election_addresses: own.map(Member::election_addresses).unwrap_or_default(),
@@ -66,6 +73,11 @@ pub(crate) fn peer(
     let peer = Peer::start(Instant(now.mono_us), start, &mut effects)
         .map_err(|error| error.to_string())?;
     Ok((peer, effects))
+}
+
+/// `commitLogCount`: records kept in memory for learners that are a little behind.
+pub(crate) fn history_records(config: &Config) -> usize {
+    usize::try_from(config.quorum.commit_log_count).unwrap_or(0)
 }
 
 /// The members in force and the newest ones seen, in the form the quorum wire uses. They differ when

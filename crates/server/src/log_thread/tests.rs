@@ -32,6 +32,7 @@ fn rig(pre_alloc_bytes: u64) -> Rig {
         },
         compression: Compression::None,
         recovery: Recovery {
+            tail_records: 500,
             tree: TreeOptions {
                 extended_types: false,
                 emulate_353_ttl: false,

@@ -15,6 +15,7 @@ pub mod messenger;
 pub mod vote;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rookeeper_proto::quorum::{Notification, ServerState};
 use rookeeper_proto::{Sid, Zxid};
@@ -60,15 +61,17 @@ pub struct Election {
     received: BTreeMap<Sid, Vote>,
     /// Votes of servers that have a leader.
     settled: BTreeMap<Sid, Vote>,
-    interval: std::time::Duration,
+    interval: Duration,
+    interval_max: Duration,
     resend_at: Instant,
     decide_at: Option<Instant>,
 }
 
 impl Election {
-    /// Starts a run in which `own` is voted for first. The caller broadcasts [`Self::proposal`].
-    pub fn start(now: Instant, sid: Sid, own: Vote) -> Self {
-        let interval = limits::NOTIFICATION_INTERVAL_MIN;
+    /// Starts a run in which `own` is voted for first, and told again after `intervals`, from the first
+    /// doubling to the last. The caller broadcasts [`Self::proposal`].
+    pub fn start(now: Instant, sid: Sid, own: Vote, intervals: (Duration, Duration)) -> Self {
+        let (interval, interval_max) = intervals;
         let mut election = Self {
             sid,
             own,
@@ -76,6 +79,7 @@ impl Election {
             received: BTreeMap::new(),
             settled: BTreeMap::new(),
             interval,
+            interval_max,
             resend_at: now + interval,
             decide_at: None,
         };
@@ -224,7 +228,7 @@ impl Election {
         if now < self.resend_at {
             return Step::Wait;
         }
-        self.interval = (self.interval * 2).min(limits::NOTIFICATION_INTERVAL_MAX);
+        self.interval = (self.interval * 2).min(self.interval_max);
         self.resend_at = now + self.interval;
         let voted: BTreeSet<Sid> = self.received.keys().copied().collect();
         if at.oracle == oracle::Oracle::Grants && oracle::is_quorum(at.joint, &voted, at.oracle) {

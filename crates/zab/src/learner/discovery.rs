@@ -37,7 +37,7 @@ impl Learner {
                 self.leader
             )));
         }
-        self.retry_at = Some(now + limits::LEADER_CONNECT_PAUSE);
+        self.retry_at = Some(now + self.pause);
         Ok(())
     }
 

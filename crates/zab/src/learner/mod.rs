@@ -18,6 +18,7 @@ mod requests;
 mod synchronization;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket, TryRead};
@@ -80,6 +81,8 @@ pub(crate) struct Learner {
     /// When it was elected.
     since: Instant,
     retry_at: Option<Instant>,
+    /// Between two tries.
+    pause: Duration,
     /// When the present phase has lasted too long without a word from the leader.
     deadline: Instant,
     buffer: Vec<u8>,
@@ -112,7 +115,8 @@ impl Learner {
             tries: 0,
             since: now,
             retry_at: None,
-            deadline: now + core.settings.init_time(),
+            deadline: now + core.settings.connect_time(),
+            pause: core.settings.connect_pause,
             buffer: Vec::new(),
             packet_since: now,
             unsent: 0,

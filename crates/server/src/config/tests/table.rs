@@ -31,7 +31,8 @@ fn other_value(key: &Key) -> &'static str {
         ("peerType", _) => "observer",
         ("version", _) => "200000003",
         ("server.*", _) => "h:2888:3888",
-        ("weight*" | "group*", _) => "1",
+        ("weight*", _) => "2",
+        ("group*", _) => "1",
         (_, Kind::Bool) if key.default == "true" => "false",
         (_, Kind::Bool) => "true",
         (_, Kind::YesNo) if key.default == "yes" => "no",
@@ -76,6 +77,14 @@ fn every_acting_key_reaches_the_typed_configuration() {
             ),
             _ => text,
         };
+        // Groups and weights are about members.
+        if matches!(key.name, "group*" | "weight*") {
+            let group = if key.name == "weight*" { "group.1=1\n" } else { "" };
+            let members = format!("server.1=a:1:2\n{group}");
+            let before = typed("zoo.cfg", &format!("{BASE}{members}"));
+            assert_ne!(typed(&line, &format!("{text}{members}")), before, "{}", key.name);
+            continue;
+        }
         assert_ne!(typed(&line, &text), before, "{}", key.name);
         seen += 1;
     }
