@@ -107,11 +107,21 @@ impl Capture {
         // Often, so that something is reaped while the capture runs.
         let config = self.config().property("znode.container.checkIntervalMs", 200);
         if self.quorum {
-            let config = config.set("reconfigEnabled", "true").set("standaloneEnabled", "false");
+            // Ours refuses reconfigEnabled until it has reconfig (COMPAT.md, Ensemble).
+            let reconfig = flavour != Flavour::Rookeeper;
+            let mut config = config.set("standaloneEnabled", "false");
+            if reconfig {
+                config = config.set("reconfigEnabled", "true");
+            }
             let mut ensemble = Ensemble::start(&[Member::from(flavour); 3], &config)?;
             let leader = ensemble.wait_for_leader()?;
             self.first_round(&ensemble.servers[leader])?;
-            reconfigure(&ensemble.servers[leader])?;
+            if reconfig {
+                reconfigure(&ensemble.servers[leader])?;
+            }
+            let mut writer = Writer::open(&ensemble.servers[leader])?;
+            writer.ok(op::CREATE, |f| f.create("/after-reconfig", None, &Acl::open(), 0))?;
+            writer.ok(op::CREATE, |f| f.create("/ephemeral", None, &Acl::open(), 1))?;
             let server = &mut ensemble.servers[leader];
             let seen = dump::client(server.addr())?;
             server.kill();
@@ -308,9 +318,7 @@ fn reconfigure(server: &Server) -> Result<()> {
         .ok_or_else(|| HarnessError::Unexpected("no other member in zoo.cfg".to_owned()))?;
     let (head, client) = other.split_once(';').unwrap_or((other, "127.0.0.1:1"));
     let joining = format!("{};{client}", head.replace(":participant", ":observer"));
-    writer.ok(op::RECONFIG, |f| f.str(&joining).opt_str(None).opt_str(None).long(-1))?;
-    writer.ok(op::CREATE, |f| f.create("/after-reconfig", None, &Acl::open(), 0))?;
-    writer.ok(op::CREATE, |f| f.create("/ephemeral", None, &Acl::open(), 1))
+    writer.ok(op::RECONFIG, |f| f.str(&joining).opt_str(None).opt_str(None).long(-1))
 }
 
 /// Copies a data directory's files, without what names this machine's ports.

@@ -15,7 +15,8 @@ use crate::apache::Generation;
 use crate::process::{ServerProcess, tail};
 use crate::{HarnessError, Result, fourletter, ports, rookeeper};
 
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// Generous: a busy machine may take long to start a JVM, and nothing waits longer than it must.
+const START_PATIENCE: Duration = Duration::from_secs(180);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(10);
@@ -224,7 +225,7 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server answers `srvr` with a mode, at most a minute.
+    /// Waits until the server answers `srvr` with a mode, at most three minutes.
     pub fn wait_until_serving(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_PATIENCE;
         loop {

@@ -41,9 +41,16 @@ fn apache_recovers_what_a_server_wrote() {
             .unwrap_or_else(|error| panic!("{}: {error}", capture.name));
         let got = recovered(capture, scratch.path(), Flavour::APACHE_395)
             .unwrap_or_else(|error| panic!("{}: {error}", capture.name));
-        assert_same(capture.name, "as clients see it", &seen, &got.client);
+        let (seen, found) = (without_config(&seen), without_config(&got.client));
+        assert_same(capture.name, "as clients see it", &seen, &found);
         println!("{}: {} znodes equal", capture.name, seen.lines().count() - 1);
     }
+}
+
+/// A member of an ensemble fills this node in, a standalone server that opens its data does not.
+fn without_config(dump: &str) -> String {
+    let lines = dump.lines().filter(|line| !line.starts_with("/zookeeper/config\t"));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn write_all() {
