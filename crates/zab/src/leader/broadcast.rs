@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rookeeper_proto::Zxid;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 
@@ -180,16 +181,26 @@ impl Leader {
     }
 
     /// Sends one packet to all forwarding followers and another to all observers.
+    ///
+    /// A follower that does not serve yet gets its commits behind UPTODATE: Java before 3.9.3 forgets
+    /// its queue of proposals at NEWLEADER, fails on a COMMIT for one of them, and begins again with
+    /// the same proposals logged twice (ZOOKEEPER-4394).
     pub(super) fn tell(
         &mut self,
-        to_followers: &bytes::Bytes,
-        to_observers: impl FnOnce() -> bytes::Bytes,
+        to_followers: &Bytes,
+        to_observers: impl FnOnce() -> Bytes,
         fx: &mut Effects,
     ) {
-        let forwarding = self.learners.values().filter(|l| l.is_forwarding());
-        let list: Vec<(Conn, bool)> = forwarding.map(|l| (l.conn, l.is_observer)).collect();
+        let mut list: Vec<(Conn, bool)> = Vec::new();
+        for learner in self.learners.values_mut().filter(|l| l.is_forwarding()) {
+            if learner.stage == Stage::Serving || learner.is_observer {
+                list.push((learner.conn, learner.is_observer));
+            } else {
+                learner.held.push(to_followers.clone());
+            }
+        }
         let has_observer = list.iter().any(|(_, is_observer)| *is_observer);
-        let inform = if has_observer { to_observers() } else { bytes::Bytes::new() };
+        let inform = if has_observer { to_observers() } else { Bytes::new() };
         for (conn, is_observer) in list {
             self.send(conn, if is_observer { inform.clone() } else { to_followers.clone() }, fx);
         }
@@ -213,16 +224,19 @@ impl Leader {
             return;
         }
         let ready = self.learners.values_mut().filter(|l| l.stage == Stage::AwaitStart);
-        let conns: Vec<Conn> = ready
+        let started: Vec<(Conn, Vec<Bytes>)> = ready
             .map(|learner| {
                 learner.stage = Stage::Serving;
                 learner.deadline = Some(now + core.settings.sync_time());
-                learner.conn
+                (learner.conn, std::mem::take(&mut learner.held))
             })
             .collect();
-        for conn in conns {
+        for (conn, held) in started {
             let up_to_date = QuorumPacket::bare(PacketType::UpToDate, Zxid::UNKNOWN);
             self.send_packet(conn, &up_to_date, fx);
+            for commit in held {
+                self.send(conn, commit, fx);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! One learner, as its leader sees it.
 
+use bytes::Bytes;
 use rookeeper_proto::{Sid, Zxid};
 
 use crate::core::Settings;
@@ -46,6 +47,8 @@ pub(super) struct LearnerHandle {
     pub(super) buffer: Vec<u8>,
     /// Handed out and not reported as drained.
     pub(super) unsent: usize,
+    /// Commits since NEWLEADER, sent behind UPTODATE.
+    pub(super) held: Vec<Bytes>,
     /// When its silence has lasted too long; none while the leader is the one to act.
     pub(super) deadline: Option<Instant>,
     /// The proposal whose ACK is awaited longest, and the newest sent since that one was timed.
@@ -63,6 +66,7 @@ impl LearnerHandle {
             last: Zxid::ZERO,
             buffer: Vec::new(),
             unsent: 0,
+            held: Vec::new(),
             deadline: Some(deadline),
             awaited: None,
             awaited_next: None,
