@@ -231,6 +231,10 @@ impl Plan {
             return vec![0; Fault::ALL.len()];
         }
         let share = rng.pick(&[200, 500, 800]);
-        Fault::ALL.iter().map(|_| if rng.chance(share) { rng.between(1, 10) } else { 0 }).collect()
+        let weight = |fault: &Fault| {
+            let weight = if rng.chance(share) { rng.between(1, 10) } else { 0 };
+            if *fault == Fault::TornStop { 3 * weight } else { weight }
+        };
+        Fault::ALL.iter().map(weight).collect()
     }
 }

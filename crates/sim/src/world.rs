@@ -513,7 +513,10 @@ impl World {
         match fault {
             Fault::TornStop => {
                 self.is_disk_faulty = true;
-                self.disk.stop_at(soon);
+                match &mut self.process {
+                    Some(process) if ctx.rng.chance(600) => process.tears_next_batch = true,
+                    _ => self.disk.stop_at(soon),
+                }
             }
             Fault::DiskError => {
                 ctx.counts.disk_errors += 1;

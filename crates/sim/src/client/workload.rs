@@ -83,7 +83,8 @@ impl Draw<'_> {
         match self.rng.below(12) {
             0 => None,
             1 => Some(Vec::new()),
-            2 => Some(vec![7; self.rng.between(300, 3000) as usize]),
+            // Larger than a sector: only such a record can be torn.
+            2..5 => Some(vec![7; self.rng.between(300, 3000) as usize]),
             _ => Some(self.rng.u64().to_be_bytes().to_vec()),
         }
     }

@@ -79,6 +79,18 @@ impl LogStage {
         }
     }
 
+    /// Bytes of the batch that is the next step; 0 if another step is.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        if self.busy.is_some() || self.has_failed {
+            return 0;
+        }
+        let bytes = |input: &LogInput| match input {
+            LogInput::Command(LogCommand::Append { record, .. }) => record.len(),
+            _ => 0,
+        };
+        self.input.iter().map(bytes).sum()
+    }
+
     /// Begins the next step if none is under way; returns how long it takes. `force_us` is the
     /// duration of a batch; `is_early` whether the disk is touched at its beginning.
     pub(crate) fn begin(&mut self, force_us: u64, is_early: bool) -> Option<u64> {

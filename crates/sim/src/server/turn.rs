@@ -39,6 +39,9 @@ pub(crate) struct Process {
     mono_origin_us: u64,
     turn_at_us: Option<u64>,
     pub(crate) stalled_until_us: u64,
+    /// The machine stops while the next batch is written.
+    pub(crate) tears_next_batch: bool,
+    disk: Arc<MemDisk>,
     /// Why the process must end.
     pub(crate) failure: Option<String>,
     work: Vec<LogCommand>,
@@ -97,6 +100,8 @@ impl Process {
             mono_origin_us,
             turn_at_us: None,
             stalled_until_us: 0,
+            tears_next_batch: false,
+            disk: Arc::clone(disk),
             failure: None,
             work: Vec::new(),
             turns: 0,
@@ -116,6 +121,12 @@ impl Process {
     /// Lets the log stage begin its next step.
     pub(crate) fn run_log(&mut self, ctx: &mut Ctx) {
         let (force_us, is_early) = (ctx.force_us(), ctx.rng.chance(500));
+        let bytes = self.log.batch_bytes();
+        // Only what covers several sectors can be torn.
+        if self.tears_next_batch && bytes > 0 && (bytes > 700 || ctx.rng.chance(50)) {
+            self.tears_next_batch = false;
+            self.disk.stop_at(self.disk.ops() + ctx.rng.between(1, 2));
+        }
         if let Some(us) = self.log.begin(force_us, is_early) {
             ctx.agenda.push(ctx.now_us + us, Event::Log { boot: self.boot });
         }
