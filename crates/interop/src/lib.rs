@@ -32,6 +32,7 @@ pub mod scenarios;
 pub mod server;
 pub mod strace;
 pub mod strace_check;
+pub mod words;
 
 pub use ensemble::{Ensemble, Member};
 pub use error::HarnessError;
