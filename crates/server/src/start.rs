@@ -197,8 +197,7 @@ fn run_core(
         Mode::Standalone => None,
         Mode::Quorum { my_id, role } => {
             let record_bytes_max = recovery.storage.max_record_bytes;
-            let mut place =
-                ensemble::start::place(&config, my_id, &dirs.log_dir, record_bytes_max);
+            let mut place = ensemble::start::place(&config, my_id, &dirs.log_dir, record_bytes_max);
             ensemble::start::open(&config, &mut place, &mut reactor, &stop_requested)
                 .map_err(|cause| Failure { exit_code: 14, ..Failure::unexpected(cause) })?;
             let (peer, effects) = ensemble::start::peer(&config, my_id, role, &recovered, now)

@@ -33,6 +33,7 @@ const LOADS: &[Load] = &[
 
 struct Side {
     ensemble: Ensemble,
+    repeats: usize,
 }
 
 fn said(error: impl std::fmt::Display) -> String {
@@ -40,9 +41,10 @@ fn said(error: impl std::fmt::Display) -> String {
 }
 
 impl Side {
-    fn start(flavour: Flavour) -> Result<Self, String> {
+    fn start(flavour: Flavour, options: &Options) -> Result<Self, String> {
         let config = ServerConfig::new().heap_mb(Some(2048));
-        Ok(Self { ensemble: Ensemble::of(flavour, 3, &config).map_err(said)? })
+        let ensemble = Ensemble::of(flavour, 3, &config).map_err(said)?;
+        Ok(Self { ensemble, repeats: options.repeats })
     }
 
     fn bench(&self, args: &[&str], seconds: u64, warmup_s: u64) -> Result<Run, String> {
@@ -59,7 +61,7 @@ impl Side {
             "--warmup-s".to_owned(),
             warmup_s.to_string(),
         ]);
-        bench(&all, &pids)
+        bench(&all, &pids, self.repeats)
     }
 
     /// Kills the leader; milliseconds until a write succeeds on one of the others.
@@ -79,7 +81,7 @@ impl Side {
             let mut all = arguments.to_vec();
             all.extend(["--servers".to_owned(), other.to_string()]);
             all.extend(["--duration-s", "0", "--warmup-s", "0"].map(str::to_owned));
-            if bench(&all, &[]).is_ok() {
+            if bench(&all, &[], 0).is_ok() {
                 break;
             }
         }
@@ -93,8 +95,8 @@ impl Side {
 pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String> {
     let wanted = |load: &&Load| options.only.as_deref().is_none_or(|only| load.0.contains(only));
     let loads: Vec<&Load> = LOADS.iter().filter(wanted).collect();
-    let mut ours = Side::start(Flavour::Rookeeper)?;
-    let mut apache = Side::start(Flavour::Apache(Generation::V395))?;
+    let mut ours = Side::start(Flavour::Rookeeper, options)?;
+    let mut apache = Side::start(Flavour::Apache(Generation::V395), options)?;
     eprintln!("warming Apache up for {} s", options.warmup_s);
     for op in ["set", "get", "create", "churn"] {
         apache.bench(&[op], options.warmup_s.div_ceil(4), 0)?;

@@ -50,10 +50,10 @@ fn own_ticks(pids: &[u32]) -> Ticks {
     pids.iter().map(|pid| ticks_of(&pid.to_string(), 11)).sum::<u64>() + ticks_of("self", 13)
 }
 
-/// Runs the generator. A disturbed run is repeated, three times at most.
-pub(crate) fn bench(args: &[String], pids: &[u32]) -> Result<Run, String> {
+/// Runs the generator. A disturbed run is repeated, at most `repeats` times.
+pub(crate) fn bench(args: &[String], pids: &[u32], repeats: usize) -> Result<Run, String> {
     let mut run = bench_once(args, pids)?;
-    for _ in 0..3 {
+    for _ in 0..repeats {
         if !run.is_disturbed {
             break;
         }

@@ -28,6 +28,8 @@ struct Options {
     seconds: u64,
     samples: usize,
     warmup_s: u64,
+    /// How often a disturbed sample is taken again.
+    repeats: usize,
     markdown: Option<PathBuf>,
     only: Option<String>,
     parts: Vec<String>,
@@ -38,6 +40,7 @@ fn options() -> Result<Options, String> {
         seconds: 5,
         samples: 3,
         warmup_s: 28,
+        repeats: 3,
         markdown: None,
         only: None,
         parts: Vec::new(),
@@ -49,6 +52,7 @@ fn options() -> Result<Options, String> {
         match arg.as_str() {
             "--seconds" => options.seconds = number(value()?)?,
             "--samples" => options.samples = number(value()?)? as usize,
+            "--repeats" => options.repeats = number(value()?)? as usize,
             "--warmup" => options.warmup_s = number(value()?)?,
             "--markdown" => options.markdown = Some(value()?.into()),
             "--only" => options.only = Some(value()?),
@@ -56,7 +60,7 @@ fn options() -> Result<Options, String> {
             _ => {
                 return Err(format!(
                     "unknown argument {arg}; usage: compare [standalone] [ensemble] [--seconds N] \
-                     [--samples N] [--warmup N] [--only WORD] [--markdown FILE]"
+                     [--samples N] [--warmup N] [--repeats N] [--only WORD] [--markdown FILE]"
                 ));
             }
         }

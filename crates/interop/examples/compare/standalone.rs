@@ -119,6 +119,7 @@ const LOADS: &[Load] = &[
 /// One side of the comparison.
 struct Side {
     server: Server,
+    repeats: usize,
 }
 
 fn said(error: impl std::fmt::Display) -> String {
@@ -130,8 +131,9 @@ fn config() -> ServerConfig {
 }
 
 impl Side {
-    fn start(flavour: Flavour, config: ServerConfig) -> Result<Self, String> {
-        Ok(Self { server: Server::start(flavour, config).map_err(said)? })
+    fn start(flavour: Flavour, config: ServerConfig, options: &Options) -> Result<Self, String> {
+        let server = Server::start(flavour, config).map_err(said)?;
+        Ok(Self { server, repeats: options.repeats })
     }
 
     fn pid(&self) -> Result<u32, String> {
@@ -148,16 +150,16 @@ impl Side {
             "--warmup-s".to_owned(),
             warmup_s.to_string(),
         ]);
-        bench(&all, &[self.pid()?])
+        bench(&all, &[self.pid()?], self.repeats)
     }
 }
 
 pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String> {
     loads(options, table)?;
     if options.only.as_deref().is_none_or(|only| "memory restart snapshot".contains(only)) {
-        memory_and_restart(table)?;
+        memory_and_restart(options, table)?;
         snapshot_beside_writes(options, table)?;
-        idle(table)?;
+        idle(options, table)?;
     }
     Ok(())
 }
@@ -168,8 +170,8 @@ fn loads(options: &Options, table: &mut Table) -> Result<(), String> {
     if loads.is_empty() {
         return Ok(());
     }
-    let ours = Side::start(Flavour::Rookeeper, config())?;
-    let apache = Side::start(Flavour::Apache(Generation::V395), config())?;
+    let ours = Side::start(Flavour::Rookeeper, config(), options)?;
+    let apache = Side::start(Flavour::Apache(Generation::V395), config(), options)?;
     eprintln!("warming Apache up for {} s", options.warmup_s);
     for op in ["mixed", "create", "churn", "multi"] {
         apache.bench(&[op, "-c", "64", "-w", "16"], options.warmup_s.div_ceil(4), 0)?;
@@ -191,9 +193,9 @@ fn loads(options: &Options, table: &mut Table) -> Result<(), String> {
 const MILLION: u64 = 1_000_000;
 
 /// Fills both with a million znodes, then restarts them.
-fn memory_and_restart(table: &mut Table) -> Result<(), String> {
-    let mut ours = Side::start(Flavour::Rookeeper, config())?;
-    let mut apache = Side::start(Flavour::Apache(Generation::V395), config())?;
+fn memory_and_restart(options: &Options, table: &mut Table) -> Result<(), String> {
+    let mut ours = Side::start(Flavour::Rookeeper, config(), options)?;
+    let mut apache = Side::start(Flavour::Apache(Generation::V395), config(), options)?;
     let before = machine::resident_bytes(ours.pid()?);
     let heap_before = machine::live_heap_bytes(apache.pid()?)?;
     for side in [&ours, &apache] {
@@ -260,7 +262,7 @@ fn snapshot_beside_writes(options: &Options, table: &mut Table) -> Result<(), St
     let mut figures = Vec::new();
     for flavour in [Flavour::Rookeeper, Flavour::Apache(Generation::V395)] {
         let quiet = config().set("snapCount", 50_000_000);
-        let mut side = Side::start(flavour, quiet)?;
+        let mut side = Side::start(flavour, quiet, options)?;
         side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
         let full = side.bench(&["set", "-c", "64", "-w", "16"], options.seconds, 2)?;
         let rate = full.get("ops_per_second")? / 2.0;
@@ -295,11 +297,11 @@ fn snapshot_beside_writes(options: &Options, table: &mut Table) -> Result<(), St
     Ok(())
 }
 
-fn idle(table: &mut Table) -> Result<(), String> {
+fn idle(options: &Options, table: &mut Table) -> Result<(), String> {
     let mut memory = Vec::new();
     let mut start = Vec::new();
     for flavour in [Flavour::Rookeeper, Flavour::Apache(Generation::V395)] {
-        let mut side = Side::start(flavour, config())?;
+        let mut side = Side::start(flavour, config(), options)?;
         memory.push(machine::resident_bytes(side.pid()?) / 1e6);
         let times: Result<Vec<f64>, String> = (0..5).map(|_| restart(&mut side.server)).collect();
         start.push(median(times?));
