@@ -4,7 +4,8 @@
 //! - session ids (connect responses, ephemeralOwner) become the number of the session in order of opening;
 //! - passwords become zeros, after [`password_of`] has confirmed them;
 //! - times become 1, or stay 0;
-//! - lists whose order is unspecified (children, ephemerals, auth info) are sorted.
+//! - lists whose order is unspecified (children, ephemerals, auth info, what `auth` in an ACL stands for)
+//!   are sorted.
 //!
 //! A reply that does not decode exactly, to its last byte, is an error. Source of the layouts: the client
 //! protocol reference, sections 2.1, 3.2, 3.8 and 5.3.
@@ -165,14 +166,7 @@ impl Walker<'_> {
                 self.stat()
             }
             op::GET_ACL => {
-                self.skip(|reader| {
-                    for _ in 0..reader.count()?.unwrap_or(0) {
-                        reader.int()?;
-                        reader.buffer()?;
-                        reader.buffer()?;
-                    }
-                    Ok(())
-                })?;
+                self.acl()?;
                 self.stat()
             }
             op::GET_CHILDREN | op::GET_EPHEMERALS => self.sorted(|reader| reader.str().map(drop)),
@@ -247,6 +241,28 @@ impl Walker<'_> {
         }
         elements.sort_unstable();
         let sorted = elements.concat();
+        self.payload[start..self.at].copy_from_slice(&sorted);
+        Ok(())
+    }
+
+    /// Sorts neighbouring digest entries of equal permissions: what `auth` stands for has no order.
+    fn acl(&mut self) -> Result<(), Malformed> {
+        let count = self.read(|reader| reader.count())?.unwrap_or(0);
+        let start = self.at;
+        let mut entries = Vec::with_capacity(count.min(1 << 16));
+        for _ in 0..count {
+            let from = self.at;
+            let (perms, digest) = self.read(|reader| {
+                let (perms, scheme) = (reader.int()?, reader.buffer()?);
+                reader.buffer()?;
+                Ok((perms, scheme == Some(b"digest")))
+            })?;
+            entries.push((digest, perms, self.payload[from..self.at].to_vec()));
+        }
+        for run in entries.chunk_by_mut(|a, b| a.0 && b.0 && a.1 == b.1) {
+            run.sort_unstable();
+        }
+        let sorted: Vec<u8> = entries.into_iter().flat_map(|(_, _, bytes)| bytes).collect();
         self.payload[start..self.at].copy_from_slice(&sorted);
         Ok(())
     }
