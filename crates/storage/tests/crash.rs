@@ -195,6 +195,19 @@ fn what_a_failed_force_left_is_durable_once_it_was_recovered() {
     }
 }
 
+/// Without the mark at its end a file's torn tail could not be told from damage.
+#[test]
+fn a_full_disk_leaves_the_mark_of_the_space_ahead() {
+    let disk = MemDisk::new();
+    open(&disk).unwrap();
+    let mut log = common::log(&disk, Zxid::ZERO);
+    common::append(&mut log, [Zxid(1)], 1, SIZE);
+    disk.set_space(Some(disk.used_bytes() + 100));
+    assert!(matches!(log.prepare_ahead(), Err(CommitError::Full { .. })));
+    let contents = disk.contents(log.current_file().unwrap()).unwrap();
+    assert!(contents.ends_with(b"RKFILL1\0\0\0\0\0\0\0\0\0"));
+}
+
 /// Room for so many bytes more: writing stops at some commit, nothing is lost, and with room again
 /// the same zxids go through.
 #[test]

@@ -330,10 +330,15 @@ impl TxnLog {
     /// Zero-fills the current file up to `target` and forces that.
     fn allocate(&mut self, target: u64) -> Result<(), CommitError> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        // The old fill mark is erased: a lost sector must read as zeros.
         let is_marked = current.end < current.allocated;
-        let from = if is_marked { current.allocated - FILL_MARK_BYTES } else { current.end };
-        let filled = fill(&mut *current.file, from, target);
+        let from = if is_marked { current.allocated } else { current.end };
+        let mut filled = fill(&mut *current.file, from, target);
+        if is_marked && filled.is_ok() {
+            // The old fill mark is erased: a lost sector must read as zeros. Not before there is a
+            // new one: on a full disk the file would be left without.
+            let old_mark = current.allocated - FILL_MARK_BYTES;
+            filled = current.file.zero_fill(old_mark, FILL_MARK_BYTES);
+        }
         let path = current.path.clone();
         match filled {
             Ok(()) => {}
