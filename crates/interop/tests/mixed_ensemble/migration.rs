@@ -42,16 +42,18 @@ async fn count_up(servers: &str, stop: &AtomicBool) -> u64 {
                 acknowledged = next;
                 next += 1;
             }
-            // Not known whether it happened: the same again.
-            Err(zk::Error::ConnectionLoss) => tokio::time::sleep(Duration::from_millis(20)).await,
-            Err(error) => panic!("after {acknowledged} writes: {error}"),
+            Err(error @ zk::Error::SessionExpired) => {
+                panic!("after {acknowledged} writes: {error}")
+            }
+            // The socket's own errors among them. Not known whether it happened: the same again.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
     let (data, _) = loop {
         match client.get_data("/registry").await {
             Ok(answer) => break answer,
-            Err(zk::Error::ConnectionLoss) => tokio::time::sleep(Duration::from_millis(20)).await,
-            Err(error) => panic!("looking back: {error}"),
+            Err(error @ zk::Error::SessionExpired) => panic!("looking back: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     };
     let read: u64 = String::from_utf8_lossy(&data).parse().expect("a number");
