@@ -107,18 +107,11 @@ impl Capture {
         // Often, so that something is reaped while the capture runs.
         let config = self.config().property("znode.container.checkIntervalMs", 200);
         if self.quorum {
-            // Ours refuses reconfigEnabled until it has reconfig (COMPAT.md, Ensemble).
-            let reconfig = flavour != Flavour::Rookeeper;
-            let mut config = config.set("standaloneEnabled", "false");
-            if reconfig {
-                config = config.set("reconfigEnabled", "true");
-            }
+            let config = config.set("reconfigEnabled", "true").set("standaloneEnabled", "false");
             let mut ensemble = Ensemble::start(&[Member::from(flavour); 3], &config)?;
             let leader = ensemble.wait_for_leader()?;
             self.first_round(&ensemble.servers[leader])?;
-            if reconfig {
-                reconfigure(&ensemble.servers[leader])?;
-            }
+            reconfigure(&ensemble.servers[leader])?;
             let mut writer = Writer::open(&ensemble.servers[leader])?;
             writer.ok(op::CREATE, |f| f.create("/after-reconfig", None, &Acl::open(), 0))?;
             writer.ok(op::CREATE, |f| f.create("/ephemeral", None, &Acl::open(), 1))?;
