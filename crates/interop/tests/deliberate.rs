@@ -5,6 +5,7 @@
 
 use rookeeper_interop::diff::run::error_of;
 use rookeeper_interop::raw::codes::op;
+use rookeeper_interop::raw::frame::framed;
 use rookeeper_interop::raw::{Acl, Frame, RawConnection};
 use rookeeper_interop::{Flavour, Server, ServerConfig, dump};
 
@@ -127,4 +128,19 @@ fn echoes_are_utf8() {
     let lists = |f: Frame| f.long(0).strs(&["/\u{1f600}"]).strs(&[] as &[&str]);
     let event = client.send(op::SET_WATCHES, |f| lists(f).strs(&[] as &[&str]));
     assert_eq!(event.get(24..), Some(echo.as_slice()), "NodeDeleted, a missed event");
+}
+
+/// Apache does not execute it either, but sometimes still answers it with -112.
+#[test]
+fn nothing_behind_a_close_is_executed() {
+    let server = server();
+    let mut client = Client::new(&server);
+    let create = Frame::request(2, op::CREATE).create("/behind", None, &Acl::open(), 0).done();
+    let both = [framed(&Frame::close_session(1)), framed(&create)].concat();
+    client.connection.send_bytes(&both).expect("two requests in one go");
+    let reply = client.connection.receive().expect("a reply").expect("to the close");
+    assert_eq!((error_of(&reply), reply.len()), (0, 16));
+    client.connection.expect_close().expect("no answer to the create");
+    let found = Client::new(&server).call(op::EXISTS, |f| f.str("/behind").bool(false));
+    assert_eq!(found, -101, "the create was not executed");
 }

@@ -77,6 +77,7 @@ fn resuming(s: &mut Scribe) -> Result<()> {
     s.recorder.expect_close("e")
 }
 
+/// Nothing behind the closeSession: Apache answers that with -112 or not at all, as the race goes.
 fn ending(s: &mut Scribe) -> Result<()> {
     s.scenario("the end of a session")?;
     s.open("a")?;
@@ -86,9 +87,8 @@ fn ending(s: &mut Scribe) -> Result<()> {
     let requests = [
         text(Frame::request(7, op::EXISTS).str("/ended").bool(false)),
         hex(&Frame::close_session(8)),
-        text(Frame::request(9, op::EXISTS).str("/ended").bool(false)),
     ];
-    s.recorder.exchange_then_close("a", "closeSession, and a request behind it", &requests)?;
+    s.recorder.exchange_then_close("a", "a read, and closeSession behind it", &requests)?;
     s.recorder.event("b")?;
     s.read("b", op::EXISTS, "/ended", false)?;
     let request = "0000000000000000000000000000 7530{sid:a}00000010{pw:a}00".replace(' ', "");
