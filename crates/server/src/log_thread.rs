@@ -169,7 +169,11 @@ impl LogThread {
             self.mail.input.wait_all(&mut batch, limit);
             if batch.is_empty() {
                 match self.state {
-                    State::Waiting => self.look_for_room(),
+                    State::Waiting => {
+                        if let Err(why) = self.look_for_room() {
+                            return self.report(LogEvent::Failed(why));
+                        }
+                    }
                     // Allocation ahead failed or is done: the next commit meets a full disk itself.
                     _ => may_prepare = matches!(self.log.prepare_ahead(), Ok(true)),
                 }
@@ -356,10 +360,16 @@ impl LogThread {
         }
     }
 
-    fn look_for_room(&mut self) {
-        if self.log.prepare_ahead().is_ok() {
-            self.state = State::Open;
-            self.report(LogEvent::Room);
+    /// Room, still none, or (an error) a log that failed otherwise and will never take a record again.
+    fn look_for_room(&mut self) -> Result<(), String> {
+        match self.log.prepare_ahead() {
+            Ok(_) => {
+                self.state = State::Open;
+                self.report(LogEvent::Room);
+                Ok(())
+            }
+            Err(CommitError::Full { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 
