@@ -126,10 +126,10 @@ fn a_full_disk_takes_nothing_until_the_core_knows_and_there_is_room() {
     assert_eq!(rig.events(), Vec::<String>::new());
     rig.disk.set_space(Some(rig.disk.used_bytes()));
     rig.work([LogInput::Continue]).expect("nothing to do");
-    rig.thread.look_for_room();
+    rig.thread.look_for_room().expect("no failure but a full disk");
     assert_eq!(rig.events(), Vec::<String>::new(), "still full");
     rig.disk.set_space(None);
-    rig.thread.look_for_room();
+    rig.thread.look_for_room().expect("no failure but a full disk");
     assert_eq!(rig.events(), ["room"]);
     // The core began again behind what was logged.
     rig.work([append(2), append(3)]).expect("room");
