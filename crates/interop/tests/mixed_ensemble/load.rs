@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rookeeper_interop::client::Client;
 use rookeeper_interop::raw::Connected;
 
+use crate::cluster::catch_up;
+
 const ANSWER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A gap worth a line.
@@ -135,7 +137,7 @@ impl Worker {
         }
         self.history.register = number;
         self.last_zxid = client.last_zxid();
-        if number % 8 == 0 {
+        if number.is_multiple_of(8) {
             // What a session wrote, it reads.
             let read = client.get(&register, false)?.unwrap_or_default();
             if read != number.to_string().as_bytes() {
@@ -195,7 +197,7 @@ impl Worker {
 
     fn missing(&mut self) -> rookeeper_interop::Result<Vec<String>> {
         let client = self.client.as_mut().expect("connected");
-        client.sync()?;
+        catch_up(client);
         let mut missing = Vec::new();
         let children = client.children(&format!("/{}-all", self.name), false)?;
         let children: std::collections::BTreeSet<String> = children.into_iter().collect();

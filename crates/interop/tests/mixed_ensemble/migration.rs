@@ -30,7 +30,7 @@ async fn count_up(servers: &str, stop: &AtomicBool) -> u64 {
         .await
         .expect("a session");
     let anyone = zk::Acls::anyone_all();
-    let lasting = zk::CreateMode::Persistent.with_acls(anyone.clone());
+    let lasting = zk::CreateMode::Persistent.with_acls(anyone);
     let ephemeral = zk::CreateMode::Ephemeral.with_acls(anyone);
     client.create("/registry", b"0", &lasting).await.expect("a znode");
     client.create("/registry-alive", b"", &ephemeral).await.expect("an ephemeral");

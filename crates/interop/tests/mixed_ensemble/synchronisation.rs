@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rookeeper_interop::Flavour;
 
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::{Cluster, catch_up, eventually};
 
 /// More than any leader keeps in memory.
 const MANY: usize = 700;
@@ -93,7 +93,7 @@ pub(crate) fn ahead_and_back(cluster: &mut Cluster, ahead: usize, leader: usize,
     cluster.assert_leader(ahead);
     let mut client = cluster.client(ahead);
     client.create("/tail", b"", 0).expect("a reply");
-    client.sync().expect("a sync");
+    catch_up(&mut client);
     // Its only follower acknowledges nothing from here on, and is gone before it can read.
     cluster.server_mut(leader).pause();
     let pid = cluster.server(leader).pid().expect("it runs");
@@ -118,7 +118,7 @@ pub(crate) fn ahead_and_back(cluster: &mut Cluster, ahead: usize, leader: usize,
     cluster.launch(&[ahead]);
     assert_came_back(cluster, ahead, from, &[How::Trunc]);
     let mut client = cluster.client(ahead);
-    client.sync().expect("a sync");
+    catch_up(&mut client);
     assert_eq!(client.children("/tail", false).expect("children"), [""; 0], "all cut off");
     client.close().expect("a closed session");
     cluster.assert_equal_trees();
