@@ -1,5 +1,6 @@
 //! Three servers on one machine.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rookeeper_interop::apache::Generation;
@@ -7,6 +8,7 @@ use rookeeper_interop::{Ensemble, Flavour, ServerConfig};
 
 use crate::Options;
 use crate::machine::{Run, bench};
+use crate::probe::{Probe, first_answer};
 use crate::table::{Table, median};
 
 /// Name, target, generator arguments, figure, unit.
@@ -64,31 +66,57 @@ impl Side {
         bench(&all, &pids, self.repeats)
     }
 
+    fn pid_of(&self, at: usize) -> Result<u32, String> {
+        self.ensemble.servers[at].pid().ok_or_else(|| format!("server {at} is gone"))
+    }
+
+    fn addrs_without(&self, absent: usize) -> Vec<SocketAddr> {
+        let servers = self.ensemble.servers.iter().enumerate();
+        servers.filter(|(at, _)| *at != absent).map(|(_, server)| server.addr()).collect()
+    }
+
     /// Kills the leader; milliseconds until a write succeeds on one of the others.
     fn failover(&mut self) -> Result<f64, String> {
-        let leader = self
-            .ensemble
-            .servers
-            .iter()
-            .position(|server| server.mode().as_deref() == Some("leader"))
-            .ok_or("there is no leader")?;
-        let other = self.ensemble.servers[(leader + 1) % 3].addr();
+        let leader = self.ensemble.wait_for_leader().map_err(said)?;
         self.ensemble.servers[leader].kill();
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(30) {
-            // A new session is a write through the quorum.
-            let arguments = ["ping", "-c", "1", "-w", "1"].map(str::to_owned);
-            let mut all = arguments.to_vec();
-            all.extend(["--servers".to_owned(), other.to_string()]);
-            all.extend(["--duration-s", "0", "--warmup-s", "0"].map(str::to_owned));
-            if bench(&all, &[], 0).is_ok() {
-                break;
-            }
-        }
-        let took = began.elapsed().as_secs_f64() * 1000.0;
+        let took = first_answer(&self.addrs_without(leader), Probe::Write, Instant::now())?;
         self.ensemble.servers[leader].launch().map_err(said)?;
         self.ensemble.servers[leader].wait_until_serving().map_err(said)?;
         Ok(took)
+    }
+
+    /// Stops the leader without ending it; milliseconds until a write succeeds on one of the others.
+    fn frozen_leader(&mut self) -> Result<f64, String> {
+        let leader = self.ensemble.wait_for_leader().map_err(said)?;
+        self.ensemble.servers[leader].pause();
+        let took = first_answer(&self.addrs_without(leader), Probe::Write, Instant::now());
+        self.ensemble.servers[leader].resume();
+        // Awake again it must find out that it leads no longer, and follow.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.ensemble.servers[leader].mode().as_deref() != Some("follower") {
+            if deadline < Instant::now() {
+                return Err("a leader that slept does not follow".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        took
+    }
+
+    /// Starts a follower that missed `writes`; milliseconds until it answers a read.
+    fn late_follower(&mut self, writes: u64) -> Result<f64, String> {
+        let leader = self.ensemble.wait_for_leader().map_err(said)?;
+        let follower = (leader + 1) % self.ensemble.servers.len();
+        self.ensemble.servers[follower].stop();
+        let addrs: Vec<String> =
+            self.addrs_without(follower).iter().map(ToString::to_string).collect();
+        let args = ["fill", "-n", &writes.to_string(), "-c", "16", "-w", "32", "--servers"];
+        let mut args: Vec<String> = args.map(str::to_owned).to_vec();
+        args.push(addrs.join(","));
+        bench(&args, &[self.pid_of(leader)?], 0)?;
+        let server = &mut self.ensemble.servers[follower];
+        let began = Instant::now();
+        server.launch().map_err(said)?;
+        first_answer(&[server.addr()], Probe::Read, began)
     }
 }
 
@@ -113,14 +141,47 @@ pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String
         table.add(name, target, (median(a), median(b)), unit, disturbed);
     }
     if options.only.as_deref().is_none_or(|only| "failover".contains(only)) {
-        let kills = 2 * options.samples + 1;
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for _ in 0..kills {
-            a.push(ours.failover()?);
-            b.push(apache.failover()?);
-        }
-        let name = format!("leader kill -9 to the first new session, median of {kills}");
-        table.add(&name, "at most 1/2", (median(a), median(b)), "ms", false);
+        failovers(&mut ours, &mut apache, options, table)?;
     }
+    Ok(())
+}
+
+/// The same for each side, one after the other, so many times; the medians.
+fn medians(
+    (ours, apache): (&mut Side, &mut Side),
+    times: usize,
+    mut measure: impl FnMut(&mut Side) -> Result<f64, String>,
+) -> Result<(f64, f64), String> {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        a.push(measure(ours)?);
+        b.push(measure(apache)?);
+    }
+    Ok((median(a), median(b)))
+}
+
+fn failovers(
+    ours: &mut Side,
+    apache: &mut Side,
+    options: &Options,
+    table: &mut Table,
+) -> Result<(), String> {
+    let kills = options.kills;
+    let name = format!("leader kill -9 to the first new write, median of {kills}");
+    let figures = medians((ours, apache), kills, Side::failover)?;
+    table.add(&name, "at most 1/2", figures, "ms", false);
+    let figures = medians((ours, apache), 3, Side::frozen_leader)?;
+    let target = "at most 10,500 ms (syncLimit x tickTime + 0.5 s)";
+    table.add("leader stopped (SIGSTOP) to the first new write", target, figures, "ms", false);
+    for side in [&*ours, &*apache] {
+        side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
+    }
+    let kills = kills.div_ceil(4);
+    let name = format!("with 1 M znodes: leader kill -9 to the first new write, median of {kills}");
+    let figures = medians((ours, apache), kills, Side::failover)?;
+    table.add(&name, "at most 1/2", figures, "ms", false);
+    let figures = medians((ours, apache), 3, |side| side.late_follower(100_000))?;
+    let name = "with 1 M znodes: start of a follower that missed 100,000 writes, to its first read";
+    table.add(name, "at most 1/4", figures, "ms", false);
     Ok(())
 }

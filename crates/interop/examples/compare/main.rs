@@ -15,6 +15,7 @@
 
 mod ensemble;
 mod machine;
+mod probe;
 mod standalone;
 mod table;
 
@@ -27,6 +28,8 @@ use table::Table;
 struct Options {
     seconds: u64,
     samples: usize,
+    /// How often the leader is killed.
+    kills: usize,
     warmup_s: u64,
     /// How often a disturbed sample is taken again.
     repeats: usize,
@@ -39,6 +42,7 @@ fn options() -> Result<Options, String> {
     let mut options = Options {
         seconds: 5,
         samples: 3,
+        kills: 20,
         warmup_s: 28,
         repeats: 3,
         markdown: None,
@@ -52,6 +56,7 @@ fn options() -> Result<Options, String> {
         match arg.as_str() {
             "--seconds" => options.seconds = number(value()?)?,
             "--samples" => options.samples = number(value()?)? as usize,
+            "--kills" => options.kills = number(value()?)? as usize,
             "--repeats" => options.repeats = number(value()?)? as usize,
             "--warmup" => options.warmup_s = number(value()?)?,
             "--markdown" => options.markdown = Some(value()?.into()),
@@ -60,7 +65,7 @@ fn options() -> Result<Options, String> {
             _ => {
                 return Err(format!(
                     "unknown argument {arg}; usage: compare [standalone] [ensemble] [--seconds N] \
-                     [--samples N] [--warmup N] [--repeats N] [--only WORD] [--markdown FILE]"
+                     [--samples N] [--kills N] [--warmup N] [--repeats N] [--only WORD] [--markdown FILE]"
                 ));
             }
         }

@@ -1,14 +1,13 @@
 //! One server.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rookeeper_interop::apache::Generation;
 use rookeeper_interop::{Flavour, Server, ServerConfig};
 
 use crate::Options;
 use crate::machine::{self, Run, bench};
+use crate::probe::{Probe, first_answer};
 use crate::table::{Table, median};
 
 /// One kind of load and what is read off it.
@@ -227,34 +226,7 @@ fn restart(server: &mut Server) -> Result<f64, String> {
     server.stop();
     let began = Instant::now();
     server.launch().map_err(said)?;
-    first_read(server.addr(), began)
-}
-
-fn first_read(addr: SocketAddr, began: Instant) -> Result<f64, String> {
-    while began.elapsed() < Duration::from_secs(120) {
-        if let Ok(true) = read_root(addr) {
-            return Ok(began.elapsed().as_secs_f64() * 1000.0);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Err("the server did not answer within two minutes".to_owned())
-}
-
-/// Opens a session and asks for the root's data.
-fn read_root(addr: SocketAddr) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut connect = vec![0, 0, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x27, 0x10];
-    connect.extend_from_slice(&[0; 8]);
-    connect.extend_from_slice(&[0, 0, 0, 16]);
-    connect.extend_from_slice(&[0; 17]);
-    stream.write_all(&connect)?;
-    let mut answer = [0; 41];
-    stream.read_exact(&mut answer)?;
-    stream.write_all(&[0, 0, 0, 14, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 1, b'/', 0])?;
-    let mut header = [0; 20];
-    stream.read_exact(&mut header)?;
-    Ok(header[16..] == [0; 4])
+    first_answer(&[server.addr()], Probe::Read, began)
 }
 
 /// Open-loop writes at half of saturation, with and without a snapshot of a million znodes beside them.
