@@ -1,0 +1,192 @@
+//! The election port: who is answered with what, and the gossip of configurations
+//! (`quorum-protocol.md` 2.1, 2.2, 2.7). The election itself is [`crate::election`].
+
+use rookeeper_proto::Sid;
+use rookeeper_proto::quorum::{Notification, ServerState};
+
+use super::{Peer, Role};
+use crate::effects::{Conn, Effects};
+use crate::election::messenger::Directory;
+use crate::election::{Election, Step as ElectionStep, Surroundings, Vote};
+use crate::ensemble::EnsembleConfig;
+use crate::time::Instant;
+
+impl Peer {
+    /// A dial asked for by `ConnectElection` succeeded.
+    pub fn on_election_connected(&mut self, now: Instant, sid: Sid, conn: Conn, fx: &mut Effects) {
+        self.messenger.on_connected(now, sid, conn, fx);
+        self.greet(now, fx);
+    }
+
+    /// A dial asked for by `ConnectElection` failed.
+    pub fn on_election_connect_failed(&mut self, now: Instant, sid: Sid, _fx: &mut Effects) {
+        self.messenger.on_connect_failed(now, sid);
+    }
+
+    /// Somebody connected to the election port.
+    pub fn on_election_accepted(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
+        self.messenger.on_accepted(now, conn, fx);
+    }
+
+    /// Bytes arrived on an election connection.
+    pub fn on_election_bytes(&mut self, now: Instant, conn: Conn, bytes: &[u8], fx: &mut Effects) {
+        let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
+        let arrived = self.messenger.on_bytes(now, conn, bytes, dir, fx);
+        self.greet(now, fx);
+        for (from, frame) in arrived {
+            match Notification::read(&frame) {
+                Ok(n) => self.on_notification(now, from, n, fx),
+                Err(error) => fx.note(format!("vote of server {from} is ignored: {error}")),
+            }
+        }
+        self.after(now, fx);
+    }
+
+    /// Everything handed out for an election connection has left.
+    pub fn on_election_drained(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
+        self.messenger.on_drained(conn, fx);
+        self.greet(now, fx);
+    }
+
+    /// An election connection is gone.
+    pub fn on_election_closed(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
+        self.messenger.on_closed(now, conn);
+        // Perhaps nobody else can be heard any more, and what is there may be decided.
+        if matches!(self.role, Role::Looking(_)) {
+            self.step_election(now, fx, |election, at| election.check_quorum(now, at));
+            self.after(now, fx);
+        }
+    }
+
+    pub(super) fn on_notification(
+        &mut self,
+        now: Instant,
+        from: Sid,
+        n: Notification,
+        fx: &mut Effects,
+    ) {
+        self.learn_config(now, &n, fx);
+        let joint = self.core.joint();
+        if !joint.is_voter(from) {
+            if !matches!(self.role, Role::Settling(_)) {
+                let reply = Vote { round: self.round, ..self.vote() };
+                self.tell(now, from, reply, fx);
+            }
+            return;
+        }
+        match &self.role {
+            Role::Settling(_) => {
+                self.early.insert(from, n);
+            }
+            Role::Looking(election) => {
+                let mine = *election.proposal();
+                let is_first = n.round == mine.round && self.answered.insert(from);
+                if n.state == ServerState::Looking && (n.round < mine.round || is_first) {
+                    self.tell(now, from, mine, fx);
+                }
+                self.step_election(now, fx, |election, at| election.on_vote(now, from, &n, at));
+            }
+            _ if n.state == ServerState::Looking => {
+                let vote = self.vote;
+                self.tell(now, from, vote, fx);
+                let is_later = vote.round < n.round;
+                let outcome = match &mut self.role {
+                    Role::Leading(leader) if is_later => leader.on_deserted(from),
+                    Role::Learning(learner) if learner.leader() == from => {
+                        learner.on_leader_looking(n.round, vote.round, n.leader)
+                    }
+                    _ => Ok(()),
+                };
+                if outcome.is_err() {
+                    self.early.insert(from, n);
+                    self.finish(now, outcome, fx);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A LOOKING server adopts a newer configuration; what does not parse is ignored.
+    fn learn_config(&mut self, now: Instant, n: &Notification, fx: &mut Effects) {
+        let is_looking = matches!(self.role, Role::Looking(_) | Role::Settling(_));
+        if !self.core.settings.is_reconfig_enabled || !is_looking {
+            return;
+        }
+        let Some(config) = n.config.as_deref().and_then(|text| EnsembleConfig::parse(text).ok())
+        else {
+            return;
+        };
+        if !config.members.is_empty() && self.core.activate_config(config.into(), fx) {
+            self.after(now, fx);
+        }
+    }
+
+    fn tell(&mut self, now: Instant, to: Sid, vote: Vote, fx: &mut Effects) {
+        let n = Notification {
+            state: self.state(),
+            leader: vote.leader,
+            zxid: vote.zxid,
+            round: vote.round,
+            epoch: vote.epoch,
+            version: 2,
+            config: Some(self.core.committed.to_string()),
+        };
+        let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
+        self.messenger.send(now, to, n.to_frame().into(), dir, fx);
+    }
+
+    /// Tells the present vote on new connections.
+    fn greet(&mut self, now: Instant, fx: &mut Effects) {
+        if matches!(self.role, Role::Settling(_)) {
+            return;
+        }
+        for sid in self.messenger.take_ungreeted() {
+            let vote = self.vote();
+            self.tell(now, sid, vote, fx);
+        }
+    }
+
+    pub(super) fn broadcast(&mut self, now: Instant, fx: &mut Effects) {
+        let Role::Looking(election) = &self.role else { return };
+        let mine = *election.proposal();
+        self.told = Some(mine);
+        for sid in self.core.joint().voters() {
+            if sid != self.core.sid() {
+                self.tell(now, sid, mine, fx);
+            }
+        }
+    }
+
+    /// Runs one step of the election and carries out what it asks for.
+    pub(super) fn step_election(
+        &mut self,
+        now: Instant,
+        fx: &mut Effects,
+        step: impl FnOnce(&mut Election, &Surroundings<'_>) -> ElectionStep,
+    ) {
+        let Role::Looking(election) = &mut self.role else { return };
+        let joint = self.core.joint();
+        let reachable = self.messenger.reachable();
+        let surroundings = Surroundings {
+            joint: &joint,
+            oracle: self.core.oracle,
+            reachable: &reachable,
+            may_decide_early: self.core.settings.may_decide_early,
+        };
+        let asked = step(election, &surroundings);
+        if self.round < election.proposal().round {
+            self.answered.clear();
+        }
+        self.round = election.proposal().round;
+        match asked {
+            ElectionStep::Wait => {}
+            ElectionStep::Broadcast => self.broadcast(now, fx),
+            ElectionStep::Decide(vote) => {
+                if self.told != Some(*election.proposal()) {
+                    self.broadcast(now, fx);
+                }
+                self.decide(now, vote, fx);
+            }
+        }
+    }
+}
