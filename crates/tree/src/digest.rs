@@ -6,6 +6,26 @@ use rookeeper_proto::StatPersisted;
 /// Nodes below this are not covered: each server may differ there.
 const EXCLUDED: &[u8] = b"/zookeeper/";
 
+/// Whether the digest covers nodes of this path.
+pub fn is_digested(path: &str) -> bool {
+    !path.as_bytes().starts_with(EXCLUDED)
+}
+
+/// A stat as digests cover it. The field order is not that of snapshots: pzxid comes third.
+pub fn digest_image(stat: &StatPersisted) -> [u8; StatPersisted::ENCODED_BYTES] {
+    let mut b = [0u8; StatPersisted::ENCODED_BYTES];
+    b[0..8].copy_from_slice(&stat.czxid.0.to_be_bytes());
+    b[8..16].copy_from_slice(&stat.mzxid.0.to_be_bytes());
+    b[16..24].copy_from_slice(&stat.pzxid.0.to_be_bytes());
+    b[24..32].copy_from_slice(&stat.ctime_ms.to_be_bytes());
+    b[32..40].copy_from_slice(&stat.mtime_ms.to_be_bytes());
+    b[40..44].copy_from_slice(&stat.version.to_be_bytes());
+    b[44..48].copy_from_slice(&stat.cversion.to_be_bytes());
+    b[48..52].copy_from_slice(&stat.aversion.to_be_bytes());
+    b[52..60].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
+    b
+}
+
 /// The digest of one node: CRC-32 of path, data and stat; 0 below `/zookeeper/`. `path` of the root
 /// is `/` or empty. The tree's digest is the wrapping sum over all nodes.
 pub fn node_digest(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> i64 {
@@ -43,20 +63,10 @@ impl DigestBase {
         Self(hasher)
     }
 
-    /// The whole. The field order is not that of snapshots: pzxid comes third.
+    /// The whole.
     pub(crate) fn with(&self, stat: &StatPersisted) -> i64 {
-        let mut b = [0u8; StatPersisted::ENCODED_BYTES];
-        b[0..8].copy_from_slice(&stat.czxid.0.to_be_bytes());
-        b[8..16].copy_from_slice(&stat.mzxid.0.to_be_bytes());
-        b[16..24].copy_from_slice(&stat.pzxid.0.to_be_bytes());
-        b[24..32].copy_from_slice(&stat.ctime_ms.to_be_bytes());
-        b[32..40].copy_from_slice(&stat.mtime_ms.to_be_bytes());
-        b[40..44].copy_from_slice(&stat.version.to_be_bytes());
-        b[44..48].copy_from_slice(&stat.cversion.to_be_bytes());
-        b[48..52].copy_from_slice(&stat.aversion.to_be_bytes());
-        b[52..60].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
         let mut hasher = self.0.clone();
-        hasher.update(&b);
+        hasher.update(&digest_image(stat));
         i64::from(hasher.finalize())
     }
 }

@@ -6,31 +6,12 @@
 
 use crc32fast::Hasher;
 use rookeeper_proto::StatPersisted;
-
-/// A stat in the order the digest covers it: pzxid comes third.
-fn image(stat: &StatPersisted) -> [u8; StatPersisted::ENCODED_BYTES] {
-    let mut b = [0u8; StatPersisted::ENCODED_BYTES];
-    b[0..8].copy_from_slice(&stat.czxid.0.to_be_bytes());
-    b[8..16].copy_from_slice(&stat.mzxid.0.to_be_bytes());
-    b[16..24].copy_from_slice(&stat.pzxid.0.to_be_bytes());
-    b[24..32].copy_from_slice(&stat.ctime_ms.to_be_bytes());
-    b[32..40].copy_from_slice(&stat.mtime_ms.to_be_bytes());
-    b[40..44].copy_from_slice(&stat.version.to_be_bytes());
-    b[44..48].copy_from_slice(&stat.cversion.to_be_bytes());
-    b[48..52].copy_from_slice(&stat.aversion.to_be_bytes());
-    b[52..60].copy_from_slice(&stat.ephemeral_owner.to_be_bytes());
-    b
-}
-
-/// Whether the digest covers nodes of this path.
-pub(super) fn is_covered(path: &str) -> bool {
-    !path.starts_with("/zookeeper/")
-}
+use rookeeper_tree::digest_image;
 
 /// The digest of a node of a covered path whose data stayed and whose stat went from `before` to
 /// `after`, when it was `digest`.
 pub(super) fn with_stat_changed(digest: i64, before: &StatPersisted, after: &StatPersisted) -> i64 {
-    let (before, mut difference) = (image(before), image(after));
+    let (before, mut difference) = (digest_image(before), digest_image(after));
     difference.iter_mut().zip(before).for_each(|(new, old)| *new ^= old);
     // Zeros in front do not matter to a CRC that starts at zero.
     let Some(first) = difference.iter().position(|&b| b != 0) else { return digest };

@@ -45,6 +45,7 @@ use rookeeper_proto::client::request::Request;
 use rookeeper_proto::jute::JuteWrite;
 use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest, TxnHeader};
 use rookeeper_proto::{AclList, ErrorCode, OpCode, Zxid};
+use rookeeper_tree::{is_digested, node_digest};
 
 use crate::auth::AuthRegistry;
 use overlay::{Node, Overlay, Place};
@@ -213,7 +214,7 @@ impl Prep {
     /// A node's share of the digest.
     fn digest_of<T: TreeView>(&self, tree: &T, path: &str, found: &Found<T::Id>) -> i64 {
         match (found.node.digest, found.place.committed) {
-            _ if !self.config.digest || !digest::is_covered(path) => 0,
+            _ if !self.config.digest || !is_digested(path) => 0,
             (Some(digest), _) => digest,
             (None, Some(id)) => tree.digest_of(id),
             (None, None) => 0,
@@ -227,7 +228,7 @@ impl Prep {
         data: Option<&[u8]>,
         stat: &rookeeper_proto::StatPersisted,
     ) -> i64 {
-        if self.config.digest { rookeeper_tree::node_digest(path, data, stat) } else { 0 }
+        if self.config.digest { node_digest(path, data, stat) } else { 0 }
     }
 
     /// Changes a node but for its data.
@@ -241,7 +242,7 @@ impl Prep {
         let before = found.node.stat;
         let old = self.digest_of(job.tree, path, &found);
         change(&mut found.node);
-        let new = if self.config.digest && digest::is_covered(path) {
+        let new = if self.config.digest && is_digested(path) {
             digest::with_stat_changed(old, &before, &found.node.stat)
         } else {
             0
