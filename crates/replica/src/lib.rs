@@ -3,7 +3,7 @@
 //! The stages, in the order a write passes them: [`frontend`] (handshake, authentication, the gate
 //! that keeps a session's order), [`prep`] (checks, zxid, the record encoded once), [`ordering`]
 //! (log and, in an ensemble, quorum), [`applier`] (tree, watches, replies). Beside them: [`sessions`],
-//! [`snapshotter`], [`auth`], [`stats`].
+//! [`snapshotter`], [`auth`], [`stats`]. What they ask of the disk is carried out in [`durable`].
 //!
 //! Guarantees: no file, socket, clock, thread or randomness but what is handed in; everything that
 //! queues is bounded ([`limits`]); the same inputs give the same outputs. The shell (`server`, or the
@@ -15,6 +15,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod conns;
+pub mod durable;
 pub mod frontend;
 pub mod limits;
 pub mod member;

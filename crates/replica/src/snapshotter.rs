@@ -27,6 +27,21 @@ pub enum SnapshotWork {
     Chunk(Vec<u8>),
     /// The last bytes of its body.
     End(Vec<u8>),
+    /// There will be no end: nothing of it may stay.
+    GiveUp {
+        /// Why.
+        why: String,
+    },
+}
+
+impl SnapshotWork {
+    /// Bytes of the body in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Chunk(bytes) | Self::End(bytes) => bytes.len(),
+            Self::Begin { .. } | Self::GiveUp { .. } => 0,
+        }
+    }
 }
 
 /// Decides and serialises.
@@ -165,10 +180,14 @@ impl Replica {
                 self.snapshotter.body_bytes += chunk.len() as u64;
                 match slice {
                     Ok(Slice::More) => Some(SnapshotWork::Chunk(chunk)),
-                    Ok(Slice::Done) | Err(_) => {
+                    Ok(Slice::Done) => {
                         self.snapshotter.last_body_bytes = self.snapshotter.body_bytes;
                         self.snapshotter.state = State::Writing;
                         Some(SnapshotWork::End(chunk))
+                    }
+                    Err(error) => {
+                        self.snapshotter.state = State::Writing;
+                        Some(SnapshotWork::GiveUp { why: error.to_string() })
                     }
                 }
             }

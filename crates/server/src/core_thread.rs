@@ -12,10 +12,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rookeeper_net::{CloseReason, ConnId as NetConn, Handler, Io, ListenerTag};
 use rookeeper_proto::Zxid;
 use rookeeper_replica::conns::Stage;
-use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox, SnapshotWork};
+use rookeeper_replica::durable::{LogEvent, SnapshotGate};
+use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox};
 
 use crate::fourletter::{self, FourLetter};
-use crate::log_thread::{LogEvent, LogInput, LogMail};
+use crate::log_thread::{LogInput, LogMail, LogReport};
 use crate::metrics::ServerMetrics;
 use crate::service::Service;
 use crate::snapshot_thread::{SnapshotDone, SnapshotMail};
@@ -41,12 +42,9 @@ pub(crate) struct Core {
     pub(crate) failure: Option<String>,
     work: Vec<LogCommand>,
     log_input: Vec<LogInput>,
-    log_events: Vec<LogEvent>,
+    log_reports: Vec<LogReport>,
     snapshots_done: Vec<SnapshotDone>,
-    /// What the log held when the present snapshot began.
-    snapshot_after: Zxid,
-    /// The end of a snapshot that waits for the log.
-    held_snapshot_end: Option<Vec<u8>>,
+    snapshot_gate: SnapshotGate,
     stopping_since: Option<Instant>,
 }
 
@@ -143,10 +141,9 @@ impl Core {
             failure: None,
             work: Vec::new(),
             log_input: Vec::new(),
-            log_events: Vec::new(),
+            log_reports: Vec::new(),
             snapshots_done: Vec::new(),
-            snapshot_after: Zxid::ZERO,
-            held_snapshot_end: None,
+            snapshot_gate: SnapshotGate::default(),
             stopping_since: None,
         }
     }
@@ -188,11 +185,11 @@ impl Core {
     }
 
     fn on_log_events(&mut self, io: &mut Io, now: Now) {
-        let mut events = std::mem::take(&mut self.log_events);
-        self.log.events.take_all(&mut events);
-        for event in events.drain(..) {
+        let mut reports = std::mem::take(&mut self.log_reports);
+        self.log.reports.take_all(&mut reports);
+        for LogReport { event, queued, took } in reports.drain(..) {
             match event {
-                LogEvent::Durable { zxid, queued, took, records } => {
+                LogEvent::Durable { zxid, records } => {
                     self.metrics.on_force(queued, took, records);
                     if self.fsync_warning < took {
                         self.metrics.slow_forces += 1;
@@ -243,13 +240,14 @@ impl Core {
                     self.log.input.put(LogInput::Continue);
                 }
                 LogEvent::Room => self.service.replica_mut().on_log_room(),
+                LogEvent::Note { .. } => unreachable!("the log thread says these itself"),
                 LogEvent::Failed(why) => {
                     self.failure = Some(why);
                     io.stop();
                 }
             }
         }
-        self.log_events = events;
+        self.log_reports = reports;
     }
 
     fn on_snapshots_done(&mut self) {
@@ -275,35 +273,22 @@ impl Core {
     fn serialise_slice(&mut self) {
         if self.service.replica().has_snapshot_work()
             && self.snapshots.has_room()
-            && self.held_snapshot_end.is_none()
+            && !self.snapshot_gate.is_shut()
             && let Some(work) = self.service.replica_mut().take_snapshot_work()
+            && let Some(work) = self.snapshot_gate.pass(work, self.appended())
         {
-            if let SnapshotWork::Begin { .. } = work {
-                self.snapshot_after = self.appended();
-            }
-            match work {
-                SnapshotWork::End(bytes) => self.held_snapshot_end = Some(bytes),
-                work => self.snapshots.put(work),
-            }
+            self.snapshots.put(work);
         }
-        self.publish_snapshot();
-    }
-
-    /// A member may have applied what is durable elsewhere but not in its own log yet, or (at its start)
-    /// what is in its log but not committed. Its snapshot gets its name only when both have caught up,
-    /// so that the log never ends below a snapshot and no truncation ever has to go below one.
-    fn publish_snapshot(&mut self) {
         let reached = match &self.service {
-            Service::Alone(_) => self.snapshot_after,
+            // Alone, what is applied is durable.
+            Service::Alone(_) => Zxid(i64::MAX),
             Service::Member(ensemble) => {
                 let peer = ensemble.member.peer();
                 peer.store().durable().min(peer.committed_zxid())
             }
         };
-        if self.snapshot_after <= reached
-            && let Some(bytes) = self.held_snapshot_end.take()
-        {
-            self.snapshots.put(SnapshotWork::End(bytes));
+        if let Some(end) = self.snapshot_gate.open(reached) {
+            self.snapshots.put(end);
         }
     }
 
@@ -316,7 +301,7 @@ impl Core {
 
     /// The state that a snapshot is of is about to be replaced.
     fn give_up_snapshot(&mut self) {
-        if self.held_snapshot_end.take().is_some() {
+        if self.snapshot_gate.give_up() {
             self.service.replica_mut().on_snapshot_done(0);
         }
     }

@@ -1,8 +1,7 @@
 //! The snapshot thread: compresses, writes, forces and renames what the core thread serialises, then
 //! purges what is no longer needed.
 //!
-//! A failed snapshot is logged and dropped: the log still holds everything, and the next snapshot
-//! tries again. (Apache's server stops instead, exit 10; see COMPAT.md.)
+//! What a piece means is [`SnapshotFile`]'s; a failed snapshot is logged and dropped.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rookeeper_net::Waker;
-use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest};
 use rookeeper_replica::SnapshotWork;
+use rookeeper_replica::durable::SnapshotFile;
 use rookeeper_replica::limits::SNAPSHOT_BYTES_QUEUED_MAX;
-use rookeeper_storage::{Compression, Disk, SnapshotWriter};
+use rookeeper_storage::{Compression, Disk};
 
 use crate::mailbox::Mailbox;
 use crate::retention::Retention;
@@ -53,7 +52,7 @@ impl SnapshotMail {
 
     /// Hands over a piece.
     pub(crate) fn put(&self, work: SnapshotWork) {
-        self.queued_bytes.fetch_add(size_of(&work), Ordering::Relaxed);
+        self.queued_bytes.fetch_add(work.bytes(), Ordering::Relaxed);
         self.work.put(Some(work));
     }
 
@@ -68,57 +67,41 @@ impl SnapshotMail {
     }
 }
 
-fn size_of(work: &SnapshotWork) -> usize {
-    match work {
-        SnapshotWork::Chunk(bytes) | SnapshotWork::End(bytes) => bytes.len(),
-        SnapshotWork::Begin { .. } => 0,
-    }
-}
-
 /// Starts the thread.
 pub(crate) fn start(
     plan: SnapshotPlan,
     mail: Arc<SnapshotMail>,
     waker: Waker,
 ) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("rookeeper-snap".to_owned())
-        .spawn(move || SnapshotThread { plan, mail, waker, current: None }.run())
+    std::thread::Builder::new().name("rookeeper-snap".to_owned()).spawn(move || {
+        let file = SnapshotFile::new(plan.disk, plan.dir, plan.compression);
+        let started = Instant::now();
+        SnapshotThread { file, retention: plan.retention, mail, waker, started }.run();
+    })
 }
 
 struct SnapshotThread {
-    plan: SnapshotPlan,
+    file: SnapshotFile,
+    retention: Retention,
     mail: Arc<SnapshotMail>,
     waker: Waker,
-    current: Option<Current>,
-}
-
-struct Current {
+    /// When the present snapshot began.
     started: Instant,
-    digest: i64,
-    /// `None` when the file is there already: the body is taken and dropped.
-    writer: Option<SnapshotWriter>,
-    failed: Option<String>,
 }
 
 impl SnapshotThread {
     fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            let limit = self.plan.retention.wait(Instant::now());
+            let limit = self.retention.wait(Instant::now());
             self.mail.work.wait_all(&mut batch, limit);
             if batch.is_empty() {
-                self.plan.retention.on_time(Instant::now());
+                self.retention.on_time(Instant::now());
                 continue;
             }
             for work in batch.drain(..) {
-                let Some(work) = work else {
-                    if let Some(writer) = self.current.take().and_then(|current| current.writer) {
-                        writer.abort();
-                    }
-                    return;
-                };
-                let bytes = size_of(&work);
+                let Some(work) = work else { return self.file.abort() };
+                let bytes = work.bytes();
                 self.take(work);
                 let before = self.mail.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 if SNAPSHOT_BYTES_QUEUED_MAX <= before && self.mail.has_room() {
@@ -129,57 +112,16 @@ impl SnapshotThread {
     }
 
     fn take(&mut self, work: SnapshotWork) {
-        match work {
-            SnapshotWork::Begin { zxid, digest } => {
-                // One that was never ended is of a state that has been replaced.
-                if let Some(writer) = self.current.take().and_then(|current| current.writer) {
-                    writer.abort();
-                }
-                let disk = Arc::clone(&self.plan.disk);
-                let created =
-                    SnapshotWriter::create(disk, &self.plan.dir, zxid, self.plan.compression);
-                let (writer, failed) = match created {
-                    Ok(writer) => (writer, None),
-                    Err(error) => (None, Some(error.to_string())),
-                };
-                self.current = Some(Current { started: Instant::now(), digest, writer, failed });
-            }
-            SnapshotWork::Chunk(bytes) => self.write(&bytes),
-            SnapshotWork::End(bytes) => {
-                self.write(&bytes);
-                self.finish();
-            }
+        if let SnapshotWork::Begin { .. } = work {
+            self.started = Instant::now();
         }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let Some(current) = &mut self.current else { return };
-        if let Some(writer) = &mut current.writer
-            && let Err(error) = writer.write(bytes)
-        {
-            current.failed = Some(error.to_string());
-            if let Some(writer) = current.writer.take() {
-                writer.abort();
-            }
-        }
-    }
-
-    fn finish(&mut self) {
-        let Some(current) = self.current.take() else { return };
-        let digest = TxnDigest { version: DIGEST_VERSION, digest: current.digest };
-        let result = match (current.failed, current.writer) {
-            (Some(why), _) => Err(why),
-            (None, None) => Ok(None),
-            (None, Some(writer)) => {
-                writer.finish(digest).map(|meta| Some(meta.path)).map_err(|error| error.to_string())
-            }
-        };
-        let millis = u64::try_from(current.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some(result) = self.file.take(work) else { return };
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_new = matches!(result, Ok(Some(_)));
         self.mail.done.put(SnapshotDone { millis, result });
         self.waker.wake();
         if is_new {
-            self.plan.retention.on_snapshot();
+            self.retention.on_snapshot();
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rookeeper_net::{Limits, ListenOptions, Reactor, Waker};
 use rookeeper_replica::auth::AuthRegistry;
+use rookeeper_replica::durable::{LogPlan, Recovered, Recovery};
 use rookeeper_replica::{Member, Parts, Replica, Role};
 use rookeeper_storage::{DataDirs, DirLock, Disk};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,9 +27,10 @@ use crate::config::{self, Config, Invocation, Severity};
 use crate::core_thread::{CLIENT_PORT, Clock, Core, Wiring};
 use crate::ensemble::{self, Ensemble};
 use crate::fourletter::FourLetter;
-use crate::log_thread::{self, LogInput, LogMail, LogPlan};
+use crate::log_thread::{self, LogInput, LogMail};
+use crate::metrics::Startup;
 use crate::real_disk::RealDisk;
-use crate::recovery::{self, Recovery};
+use crate::recovery;
 use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings;
@@ -112,7 +114,7 @@ fn serve(config: Config) -> Result<(), Failure> {
     let _locks = lock_directories(&*disk, &config)?;
     let dirs = DataDirs::new(&config.storage.data_dir, Some(&config.storage.data_log_dir));
     let is_member = matches!(config.mode, Mode::Quorum { .. });
-    let recovery = Recovery::new(&config, is_member).map_err(Failure::unexpected)?;
+    let recovery = recovery::plan(&config, is_member).map_err(Failure::unexpected)?;
     let recovered = recovery::recover(&*disk, &dirs, &recovery).map_err(Failure::data_dir)?;
     let reactor = Reactor::new(limits(&config))
         .map_err(|error| Failure::unexpected(format!("cannot poll sockets: {error}")))?;
@@ -164,7 +166,7 @@ fn run_core(
     config: Config,
     disk: &Arc<dyn Disk>,
     dirs: &DataDirs,
-    (recovery, recovered): (Recovery, recovery::Recovered),
+    (recovery, (recovered, startup)): (Recovery, (Recovered, Startup)),
     mut reactor: Reactor,
     started: Instant,
 ) -> Result<(), Failure> {
@@ -192,7 +194,6 @@ fn run_core(
     let seed = random_seed()?;
     let now = clock.now(Instant::now());
     let has_replayed = 0 < recovered.records;
-    let startup = recovered.startup;
     let joining = match config.mode {
         Mode::Standalone => None,
         Mode::Quorum { my_id, role } => {

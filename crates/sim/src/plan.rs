@@ -3,8 +3,9 @@
 //! happens often and in unusual company.
 
 use rookeeper_replica::ReplicaConfig;
+use rookeeper_replica::durable::Recovery;
 use rookeeper_replica::prep::PrepConfig;
-use rookeeper_storage::{Compression, TxnLogOptions};
+use rookeeper_storage::{Compression, RecoverOptions, TxnLogOptions};
 use rookeeper_tree::TreeOptions;
 
 use crate::rng::Rng;
@@ -200,6 +201,11 @@ impl Plan {
             force_us: rng.pick(&[100, 1000, 20_000]),
             planted,
         }
+    }
+
+    /// How a data directory is opened.
+    pub fn recovery(&self) -> Recovery {
+        Recovery { tree: self.tree, storage: RecoverOptions::default(), tail_records: 0 }
     }
 
     fn habits(rng: &mut Rng, ops: u64) -> Habits {

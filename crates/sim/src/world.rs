@@ -303,14 +303,14 @@ impl World {
             self.is_disk_faulty = true;
         }
         let before = ctx.plan.planted.map(|_| self.disk.files());
-        let started = self
-            .locks()
-            .and_then(|locks| Ok((boot(&*self.disk, &self.dirs, self.ctx.plan.tree)?, locks)));
+        let started = self.locks().and_then(|locks| {
+            Ok((boot(&*self.disk, &self.dirs, &self.ctx.plan.recovery())?, locks))
+        });
         if self.ctx.plan.planted == Some(PlantedBug::TornTailKept) {
             self.uncut(before.unwrap_or_default());
         }
         let ctx = &mut self.ctx;
-        let (recovered, locks) = match started {
+        let ((recovered, replayed), locks) = match started {
             Ok(started) => started,
             Err(why) if self.is_disk_faulty || self.is_disk_full => {
                 ctx.counts.broken_recoveries += 1;
@@ -321,25 +321,28 @@ impl World {
             Err(why) => return Err(liveness::refused_start(&why)),
         };
         ctx.counts.recoveries += 1;
-        let torn =
-            recovered.warnings.iter().any(|said| said.contains("a write that a crash cut off"));
+        let torn = recovered
+            .report
+            .warnings
+            .iter()
+            .any(|said| said.contains("a write that a crash cut off"));
         ctx.counts.torn_tails += u64::from(torn);
         ctx.note(
             "boot",
             format_args!(
                 "recovered up to {}, {} replayed; {:?} {:?}",
                 recovered.last,
-                recovered.replayed.len(),
-                recovered.notes,
-                recovered.warnings
+                replayed.len(),
+                recovered.report.notes,
+                recovered.report.warnings
             ),
         );
-        durability::on_recovery(&ctx.history, recovered.last, &recovered.replayed)?;
+        durability::on_recovery(&ctx.history, recovered.last, &replayed)?;
         let unacknowledged = (recovered.last.0 - ctx.history.revealed.0).max(0);
         ctx.counts.kept_txns += unacknowledged as u64;
         ctx.counts.dropped_txns += ctx.history.truncate(recovered.last).len() as u64;
         ctx.sequential.truncate(recovered.last);
-        if let Some(zxid) = recovered.mismatches.first() {
+        if let Some(zxid) = recovered.mismatches.1 {
             let what = format!("replaying {zxid} gave another digest than recorded");
             return crate::violation::broken("digest", what);
         }
@@ -660,12 +663,12 @@ impl World {
         } else {
             self.kill()
         }
-        let tree = self.ctx.plan.tree;
-        let recovered = match boot(&*self.disk, &self.dirs, tree) {
+        let recovery = self.ctx.plan.recovery();
+        let (recovered, replayed) = match boot(&*self.disk, &self.dirs, &recovery) {
             Ok(recovered) => recovered,
             Err(why) => return Err(liveness::refused_start(&why)),
         };
-        durability::on_recovery(&self.ctx.history, recovered.last, &recovered.replayed)?;
+        durability::on_recovery(&self.ctx.history, recovered.last, &replayed)?;
         self.ctx.history.truncate(recovered.last);
         digest::compare(&recovered.tree, &self.ctx.history.model, recovered.last, "the last start")
     }

@@ -130,7 +130,8 @@ pub enum Effect {
     /// Java leader's snapshot may already contain some of their effects), write it as snapshot
     /// `through`, with `currentEpoch` next to it, in the order of `docs/zab.md`; all older logs
     /// and snapshots become unusable. Then report `on_snapshot_installed`. Nothing of this is visible
-    /// after a crash unless all of it is.
+    /// after a crash unless all of it is. If a record cannot be applied, change nothing and report
+    /// `on_snapshot_not_installed`.
     InstallSnapshot {
         /// The snapshot's zxid: the last of `records`, or what `ReceiveSnapshot` named.
         through: Zxid,

@@ -1,14 +1,15 @@
 //! Whole states on the quorum wire: a leader's snapshot for a learner, and the receiving of one.
 
 use bytes::Bytes;
+use rookeeper_proto::Zxid;
 use rookeeper_proto::txn::Record;
-use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
-use rookeeper_storage::{BodyParser, SinkError, SnapshotSink};
-use rookeeper_tree::{AclId, DataTree, Slice, SnapshotId, TreeLoader, TreeOptions};
+use rookeeper_storage::BodyParser;
+use rookeeper_tree::{Slice, SnapshotId};
 use rookeeper_zab::{Conn, TxnRecord};
 
 use super::{IoEffect, Member, at};
 use crate::clock::Now;
+use crate::durable::loading::Loading;
 use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_NODES_PER_SLICE};
 use crate::ordering::{Installation, LogCommand};
 use crate::outbox::Outbox;
@@ -20,9 +21,8 @@ pub(super) struct Incoming {
     parser: BodyParser,
     /// Bytes that are no whole item yet.
     rest: Vec<u8>,
-    sink: Loading,
-    /// Complete.
-    tree: Option<Box<DataTree>>,
+    loading: Loading,
+    is_complete: bool,
 }
 
 /// A snapshot being sent.
@@ -34,55 +34,21 @@ pub(super) struct Outgoing {
     pub(super) is_drained: bool,
 }
 
-#[derive(Debug)]
-struct Loading {
-    options: TreeOptions,
-    loader: TreeLoader,
-}
-
-impl SnapshotSink for Loading {
-    fn reset(&mut self) {
-        self.loader = TreeLoader::new(self.options);
-    }
-
-    fn session(&mut self, id: SessionId, timeout_ms: i32) -> Result<(), SinkError> {
-        self.loader.on_session(id, timeout_ms);
-        Ok(())
-    }
-
-    fn acl(&mut self, id: i64, acl: AclList) -> Result<(), SinkError> {
-        self.loader.on_acl(AclId(id), acl);
-        Ok(())
-    }
-
-    fn node(
-        &mut self,
-        path: &str,
-        data: Option<&[u8]>,
-        acl_id: i64,
-        stat: &StatPersisted,
-    ) -> Result<(), SinkError> {
-        self.loader
-            .on_node(path, data, AclId(acl_id), *stat)
-            .map_err(|error| SinkError(error.to_string()))
-    }
-}
-
 impl Member {
     pub(super) fn receive_snapshot(&mut self, zxid: Zxid) {
         self.incoming = Some(Incoming {
             zxid,
             parser: BodyParser::new(self.max_item_bytes),
             rest: Vec::new(),
-            sink: Loading { options: self.options, loader: TreeLoader::new(self.options) },
-            tree: None,
+            loading: Loading::new(self.options),
+            is_complete: false,
         });
     }
 
     pub(super) fn on_snapshot_bytes(&mut self, now: Now, bytes: &Bytes) {
         let Some(incoming) = &mut self.incoming else { return };
         incoming.rest.extend_from_slice(bytes);
-        let fed = match incoming.parser.feed(&incoming.rest, &mut incoming.sink) {
+        let fed = match incoming.parser.feed(&incoming.rest, &mut incoming.loading) {
             Ok(fed) => fed,
             Err(error) => {
                 self.incoming = None;
@@ -94,12 +60,10 @@ impl Member {
         if !incoming.parser.is_done() {
             return;
         }
-        let fresh = TreeLoader::new(self.options);
-        let loader = std::mem::replace(&mut incoming.sink.loader, fresh);
         let rest = std::mem::take(&mut incoming.rest);
-        match loader.finish(incoming.zxid) {
-            Ok(tree) => {
-                incoming.tree = Some(Box::new(tree));
+        match incoming.loading.finish(incoming.zxid) {
+            Ok(()) => {
+                incoming.is_complete = true;
                 self.peer.on_snapshot_received(at(now), &rest, &mut self.fx);
             }
             Err(error) => {
@@ -118,28 +82,37 @@ impl Member {
         records: &[TxnRecord],
         current_epoch: u32,
     ) {
-        let Some(tree) = self.incoming.take().and_then(|incoming| incoming.tree) else {
-            return self.peer.step_down(at(now), "no snapshot was received", &mut self.fx);
+        let Some(incoming) = self.incoming.take().filter(|incoming| incoming.is_complete) else {
+            return self.refuse_installation(now, "no snapshot was received");
         };
-        let mut tree = *tree;
+        let mut tree = incoming.loading.into_tree();
         for record in records {
+            let Ok(record) = Record::read(&record.bytes) else {
+                // To leave it out would be a state that nobody else has.
+                return self.refuse_installation(now, "a txn behind the snapshot is undecodable");
+            };
             // A Java leader's snapshot may hold some of their effects already: what cannot be done
             // again is skipped by the tree's replay rules.
-            if let Ok(record) = Record::read(&record.bytes) {
-                tree.apply_record(&record, &mut ());
-            }
+            tree.apply_record(&record, &mut ());
         }
         tree.set_last_zxid(through);
-        self.replica.ordering.drop_all();
-        self.replica.replace_tree(tree);
-        let tree = &mut self.replica.tree;
         let mut body = Vec::new();
         let digest = tree.digest();
-        if let Ok(id) = tree.begin_snapshot() {
-            while let Ok(Slice::More) = tree.snapshot_slice(id, usize::MAX, &mut body) {}
+        let serialised = tree.begin_snapshot().and_then(|id| {
+            while let Slice::More = tree.snapshot_slice(id, usize::MAX, &mut body)? {}
+            Ok(())
+        });
+        if let Err(error) = serialised {
+            return self.refuse_installation(now, &error.to_string());
         }
+        self.replica.ordering.drop_all();
+        self.replica.replace_tree(tree);
         let installation = Installation { zxid: through, digest, body, current_epoch };
         self.replica.ordering.push_log(LogCommand::Install(Box::new(installation)));
+    }
+
+    fn refuse_installation(&mut self, now: Now, reason: &str) {
+        self.peer.on_snapshot_not_installed(at(now), reason, &mut self.fx);
     }
 
     /// Captures the state for a learner. What it must contain may be this leader's own log, not known

@@ -5,7 +5,6 @@
 
 pub(crate) mod config_files;
 mod dial;
-mod history;
 pub(crate) mod start;
 
 use std::collections::BTreeMap;
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use rookeeper_net::{ConnId, Io, ListenOptions, ListenerTag, Waker};
 use rookeeper_proto::Sid;
 use rookeeper_proto::quorum::ServerState;
+use rookeeper_replica::durable::history;
 use rookeeper_replica::{IoEffect, Member, Now, Outbox};
 use rookeeper_storage::Disk;
 use rookeeper_zab::{Conn, EnsembleConfig, HistoryAnswer};
@@ -301,7 +301,8 @@ impl Ensemble {
         let (disk, place) = (Arc::clone(&self.disk), self.place.clone());
         let (answers, waker) = (Arc::clone(&self.answers), self.waker.clone());
         let read = move || {
-            let answer = history::read(&*disk, &place, after, through);
+            let answer =
+                history::read(&*disk, &place.log_dir, place.record_bytes_max, after, through);
             answers.put(Answer::History { conn, answer });
             waker.wake();
         };

@@ -9,22 +9,13 @@ use std::time::Duration;
 use rookeeper_net::{Io, ListenOptions, Reactor};
 use rookeeper_proto::{Sid, Zxid};
 use rookeeper_replica::Now;
-use rookeeper_zab::{
-    Address, Effects, EnsembleConfig, Instant, Member, Peer, Settings, Start, TxnRecord,
-};
+use rookeeper_replica::durable::Recovered;
+use rookeeper_zab::{Address, Effects, EnsembleConfig, Instant, Member, Peer, Settings, Start};
 
 use super::config_files::ConfigFiles;
 use super::{ELECTION_PORT, Place};
 use crate::config::Config;
 use crate::config::ensemble::Role;
-use crate::recovery::Recovered;
-
-/// The newest records of the log, and the point before them.
-#[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) base: Zxid,
-    pub(crate) recent: Vec<TxnRecord>,
-}
 
 /// Starts the peer. The effects are what it asks for first.
 pub(crate) fn peer(

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use rookeeper_net::{Limits, Reactor};
-use rookeeper_storage::{LogReader, MemDisk, RecoverOptions};
+use rookeeper_replica::durable::Recovery;
+use rookeeper_storage::{
+    Compression, DataDirs, Disk, LogReader, MemDisk, RecoverOptions, TxnLogOptions,
+};
 use rookeeper_tree::TreeOptions;
 
 use super::*;
@@ -13,6 +16,7 @@ use super::*;
 struct Rig {
     thread: LogThread,
     disk: MemDisk,
+    dirs: DataDirs,
     /// Keeps the waker's other end.
     _reactor: Reactor,
 }
@@ -24,7 +28,7 @@ fn rig(pre_alloc_bytes: u64) -> Rig {
     shared.create_dir_all(&dirs.log_dir).expect("a directory");
     let plan = LogPlan {
         disk: shared,
-        dirs,
+        dirs: dirs.clone(),
         options: TxnLogOptions {
             pre_alloc_bytes,
             fill_chunk_bytes: 4096,
@@ -43,15 +47,14 @@ fn rig(pre_alloc_bytes: u64) -> Rig {
         },
     };
     let reactor = Reactor::new(Limits::default()).expect("a reactor");
-    let thread = LogThread {
-        log: plan.open(Zxid::ZERO),
-        plan,
+    let post = Post {
         mail: Arc::default(),
         waker: reactor.waker(),
-        state: State::Open,
+        started: Instant::now(),
         handed: None,
     };
-    Rig { thread, disk, _reactor: reactor }
+    let thread = LogThread { stage: LogStage::new(plan, Zxid::ZERO), post };
+    Rig { thread, disk, dirs, _reactor: reactor }
 }
 
 fn append(zxid: i64) -> LogInput {
@@ -68,9 +71,9 @@ impl Rig {
 
     fn events(&self) -> Vec<String> {
         let mut events = Vec::new();
-        self.thread.mail.events.take_all(&mut events);
-        let shown = |event: &LogEvent| match event {
-            LogEvent::Durable { zxid, records, .. } => format!("durable {zxid} {records}"),
+        self.thread.post.mail.reports.take_all(&mut events);
+        let shown = |report: &LogReport| match &report.event {
+            LogEvent::Durable { zxid, records } => format!("durable {zxid} {records}"),
             LogEvent::Full { logged, .. } => format!("full {logged}"),
             LogEvent::Room => "room".to_owned(),
             LogEvent::Failed(_) => "failed".to_owned(),
@@ -79,9 +82,16 @@ impl Rig {
         events.iter().map(shown).collect()
     }
 
+    fn look_for_room(&mut self) {
+        assert_eq!(self.thread.stage.idle(), Idle::LookForRoom);
+        let post = &mut self.thread.post;
+        let looked = self.thread.stage.do_idle(&mut |event| post.report(event));
+        looked.expect("no failure but a full disk");
+    }
+
     /// Zxids of the records on the disk.
     fn logged(&self) -> Vec<i64> {
-        let dir = &self.thread.plan.dirs.log_dir;
+        let dir = &self.dirs.log_dir;
         let mut reader =
             LogReader::open(&self.disk, dir, Zxid::ZERO, 1 << 20).expect("a readable log");
         let mut zxids = Vec::new();
@@ -126,10 +136,10 @@ fn a_full_disk_takes_nothing_until_the_core_knows_and_there_is_room() {
     assert_eq!(rig.events(), Vec::<String>::new());
     rig.disk.set_space(Some(rig.disk.used_bytes()));
     rig.work([LogInput::Continue]).expect("nothing to do");
-    rig.thread.look_for_room().expect("no failure but a full disk");
+    rig.look_for_room();
     assert_eq!(rig.events(), Vec::<String>::new(), "still full");
     rig.disk.set_space(None);
-    rig.thread.look_for_room().expect("no failure but a full disk");
+    rig.look_for_room();
     assert_eq!(rig.events(), ["room"]);
     // The core began again behind what was logged.
     rig.work([append(2), append(3)]).expect("room");
@@ -143,11 +153,11 @@ fn a_failed_force_ends_the_thread_and_the_server() {
     rig.work([append(1)]).expect("room");
     rig.disk.fail_syncs(true);
     assert_eq!(rig.events(), ["durable 0x1 1"]);
-    let mail = Arc::clone(&rig.thread.mail);
+    let mail = Arc::clone(&rig.thread.post.mail);
     mail.input.put(append(2));
     rig.thread.run();
     let mut events = Vec::new();
-    mail.events.take_all(&mut events);
+    mail.reports.take_all(&mut events);
     // Not acknowledged, and the thread has ended by itself: nobody knows what is on the disk.
-    assert!(matches!(events[..], [LogEvent::Failed(_)]), "{events:?}");
+    assert!(matches!(events[..], [LogReport { event: LogEvent::Failed(_), .. }]), "{events:?}");
 }

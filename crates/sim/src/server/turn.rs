@@ -10,13 +10,13 @@ use rookeeper_proto::create_mode::OwnerKind;
 use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
 use rookeeper_replica::auth::{AuthConfig, AuthRegistry};
 use rookeeper_replica::conns::{Pending, Stage};
+use rookeeper_replica::durable::{LogEvent, LogPlan, LogStage, Recovered};
 use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, Role};
-use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk, TxnLog};
+use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk};
 
-use super::boot::Recovered;
 use super::careless_disk::CarelessDisk;
 use super::conns::ServerConns;
-use super::log_stage::{LogEvent, LogInput, LogStage};
+use super::log_stage::{LogInput, LogThread};
 use super::snapshot_stage::SnapshotStage;
 use crate::agenda::Event;
 use crate::ctx::Ctx;
@@ -32,7 +32,7 @@ const FRAME_BYTES_MAX: usize = 0xf_ffff;
 pub(crate) struct Process {
     pub(crate) boot: u64,
     pub(crate) replica: Replica,
-    pub(crate) log: LogStage,
+    pub(crate) log: LogThread,
     pub(crate) snapshots: SnapshotStage,
     pub(crate) conns: ServerConns,
     /// The monotonic clock's reading at virtual time 0.
@@ -68,7 +68,14 @@ impl Process {
             _ => disk.clone(),
         };
         let last = recovered.tree.last_zxid();
-        let log = TxnLog::new(Arc::clone(&shared), dirs.log_dir.clone(), log_options, last);
+        let plan = LogPlan {
+            disk: Arc::clone(&shared),
+            dirs: dirs.clone(),
+            options: log_options,
+            compression: ctx.plan.compression,
+            recovery: ctx.plan.recovery(),
+        };
+        let log = LogThread::new(LogStage::new(plan, last));
         let mono_origin_us = 86_400_000_000 + ctx.rng.below(1_000_000_000_000);
         let auth = AuthRegistry::new(AuthConfig::default()).expect("the defaults are valid");
         let parts = Parts {
@@ -81,7 +88,7 @@ impl Process {
         let now = Now { mono_us: mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms() };
         let mut replica = Replica::new(now, ctx.plan.replica.clone(), parts);
         replica.close_orphaned_sessions(now);
-        if !recovered.replayed.is_empty() {
+        if recovered.records > 0 {
             replica.want_snapshot();
         }
         let sessions = replica.tree().sessions().iter().map(|(&id, &timeout)| (id, timeout));
@@ -89,7 +96,7 @@ impl Process {
         Self {
             boot,
             replica,
-            log: LogStage::new(log),
+            log,
             snapshots: SnapshotStage::new(
                 shared,
                 dirs.clone(),
@@ -311,7 +318,7 @@ impl Process {
                     ctx.counts.batches += 1;
                     self.committed(ctx, now, zxid);
                 }
-                LogEvent::Full { logged } => {
+                LogEvent::Full { logged, .. } => {
                     ctx.note("log", format_args!("full behind {logged}"));
                     ctx.counts.fulls += 1;
                     self.work.clear();
@@ -332,6 +339,7 @@ impl Process {
                     self.replica.on_log_room();
                 }
                 LogEvent::Failed(why) => self.failure = Some(why),
+                other => unreachable!("only for members of an ensemble: {other:?}"),
             }
         }
         for done in std::mem::take(&mut self.snapshots.done) {
@@ -344,7 +352,6 @@ impl Process {
             self.replica.on_snapshot_done(1);
         }
         ctx.counts.pauses += std::mem::take(&mut self.conns.pauses);
-        ctx.counts.rolls += std::mem::take(&mut self.log.rolls);
         Ok(())
     }
 
@@ -374,6 +381,7 @@ impl Process {
                 self.prepared(ctx, now, *zxid, record)?;
                 newest = Some(*zxid);
             }
+            ctx.counts.rolls += u64::from(command == LogCommand::Roll);
             self.log.input.push(LogInput::Command(command));
         }
         if ctx.plan.planted == Some(PlantedBug::ReplyBeforeDurable)

@@ -66,6 +66,12 @@ impl Peer {
         self.finish(now, outcome, fx);
     }
 
+    /// `InstallSnapshot` cannot be done, and nothing was changed.
+    pub fn on_snapshot_not_installed(&mut self, now: Instant, reason: &str, fx: &mut Effects) {
+        self.core.store.on_replaced(false);
+        self.on_snapshot_refused(now, reason, fx);
+    }
+
     /// `Quarantine` is done.
     pub fn on_quarantined(&mut self, now: Instant, fx: &mut Effects) {
         self.core.store.on_replaced(true);
