@@ -5,10 +5,11 @@
 //!
 //! Java: FinalRequestProcessor.
 
+use rookeeper_proto::client::RequestHeader;
 use rookeeper_proto::client::reply::EventType;
 use rookeeper_proto::client::request::MULTI_END;
 use rookeeper_proto::txn::{Record, Txn, TxnHeader};
-use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Xid, Zxid, acl};
+use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, Reader, SessionId, Xid, Zxid, acl};
 use rookeeper_tree::{Applied, Change, ChangeKind, ChangeSink, OpResult, WatchTable};
 
 use std::cell::RefCell;
@@ -101,7 +102,7 @@ impl Replica {
         }
         match waiting.pending.front()? {
             // A client may have come back with its xids begun anew: the operation must fit as well.
-            &Pending::Write { xid, op, zxid: None, received_us }
+            &Pending::Write { xid, op, zxid: None, received_us, .. }
                 if xid.0 == header.cxid && is_outcome_of(header.op, op) =>
             {
                 Some(origin(op, received_us))
@@ -119,19 +120,13 @@ impl Replica {
         outbox: &mut impl Outbox,
     ) {
         self.sessions.track(now.mono_ms(), session, timeout_ms);
+        self.sessions.set_global(session);
         let Some(origin) = origin else { return };
         if self.conns.at(origin.conn).is_some_and(|conn| conn.stage == Stage::Connecting) {
-            self.establish(origin.conn, outbox);
             // A learner does not remember when the ConnectRequest came (0).
             let received_us =
                 if origin.received_us == 0 { now.mono_us } else { origin.received_us };
-            let latency_ms = now.mono_us.saturating_sub(received_us) / 1000;
-            self.stats.on_session_opened(latency_ms);
-            let zxid = self.tree.last_zxid();
-            if let Some(conn) = self.conns.at_mut(origin.conn) {
-                let op = stats::short_name(origin.op);
-                conn.stats.on_served(now, op, origin.xid, zxid, latency_ms);
-            }
+            self.open_session(now, origin.conn, received_us, outbox);
             outbox.resume(origin.conn);
         }
     }
@@ -168,11 +163,14 @@ impl Replica {
         outbox: &mut impl Outbox,
     ) {
         let Some(conn) = self.conns.at_mut(origin.conn) else { return };
-        match conn.pending.pop_front() {
-            Some(Pending::Write { zxid: expected, .. })
-                if expected.is_none_or(|expected| expected == zxid) => {}
+        let refusal = match conn.pending.pop_front() {
+            Some(Pending::Write { zxid: expected, refusal, .. })
+                if expected.is_none_or(|expected| expected == zxid) =>
+            {
+                refusal
+            }
             other => unreachable!("reply of {zxid} meets {other:?} at the head of its session"),
-        }
+        };
         if is_session_moved(txn) {
             self.drop_conn(origin.conn, "its session has moved to another server", outbox);
             return;
@@ -180,8 +178,10 @@ impl Replica {
         let Some(out) = outbox.buffer(origin.conn) else { return };
         let start = out.len();
         // Infallible or already an error code: a body is only written for successes.
-        let _ =
-            replies::reply(out, origin.xid, zxid, |out| write_body(origin.op, txn, applied, out));
+        let _ = replies::reply(out, origin.xid, zxid, |out| match (refusal, txn) {
+            (Some(code), Txn::Error(_)) => Err(code),
+            _ => write_body(origin.op, txn, applied, out),
+        });
         let bytes = out.len() - start;
         let latency_ms = now.mono_us.saturating_sub(origin.received_us) / 1000;
         conn.stats.on_reply(now, stats::short_name(origin.op), origin.xid, zxid, latency_ms);
@@ -198,6 +198,9 @@ impl Replica {
             let Some(Pending::Held { frame, ids, received_us }) = conn.pending.pop_front() else {
                 return;
             };
+            if conn.stage == Stage::Closing && is_close_session(&frame) {
+                return self.close_local_session(now, id, &frame, received_us, outbox);
+            }
             self.answer(now, id, &frame, &ids, received_us, outbox);
         }
     }
@@ -217,6 +220,12 @@ fn count_written(namespaces: &mut Namespaces, txn: &Txn<'_>) {
         Txn::Multi(parts) => parts.iter().for_each(|part| count_written(namespaces, part)),
         _ => {}
     }
+}
+
+/// Only that of a local session is ever held: that of a global one is a write.
+fn is_close_session(frame: &[u8]) -> bool {
+    RequestHeader::read(&mut Reader::new(frame))
+        .is_ok_and(|header| header.op == OpCode::CloseSession.as_i32())
 }
 
 /// Whether a txn of this type may be what became of such a request.

@@ -13,6 +13,11 @@ pub struct ReplicaConfig {
     pub tick_time_ms: u64,
     /// `leaderServes`: false = a leader takes no clients.
     pub leader_serves: bool,
+    /// `localSessionsEnabled` and `localSessionsUpgradingEnabled`, of a member of an ensemble.
+    pub local_sessions: LocalSessions,
+    /// `readonlymode.enabled`: how long a member without a leader waits before it serves readers;
+    /// `None` = it serves nobody.
+    pub read_only_after_ms: Option<u64>,
     /// Voters a reconfig must leave: 2, or 1 with `standaloneEnabled=false`.
     pub voters_min: usize,
     /// `minSessionTimeout`, resolved.
@@ -55,12 +60,25 @@ pub struct ReplicaConfig {
     pub pending_per_conn_max: usize,
 }
 
+/// Whether new sessions are known to this server alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalSessions {
+    /// All sessions are replicated.
+    Off,
+    /// New sessions are local and stay so: they create no ephemerals.
+    Lasting,
+    /// New sessions are local until they create an ephemeral.
+    Upgradable,
+}
+
 impl Default for ReplicaConfig {
     fn default() -> Self {
         Self {
             server_id: 1,
             tick_time_ms: 3000,
             leader_serves: true,
+            local_sessions: LocalSessions::Off,
+            read_only_after_ms: None,
             voters_min: 2,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,

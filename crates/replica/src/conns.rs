@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use foldhash::HashMap;
-use rookeeper_proto::{OpCode, SessionId, Xid, Zxid};
+use rookeeper_proto::{ErrorCode, OpCode, SessionId, Xid, Zxid};
 
 use crate::auth::Identities;
 use crate::clock::Now;
@@ -38,6 +38,8 @@ pub enum Pending {
         zxid: Option<Zxid>,
         /// When it arrived.
         received_us: u64,
+        /// Learner: what the client is told if the leader refuses it, which knows less of the session.
+        refusal: Option<ErrorCode>,
     },
     /// Learner: a sync on its way to the leader and back.
     Sync {

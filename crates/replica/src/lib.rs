@@ -36,7 +36,7 @@ pub mod stats;
 pub mod throttle;
 
 pub use clock::Now;
-pub use config::ReplicaConfig;
+pub use config::{LocalSessions, ReplicaConfig};
 pub use frontend::{Flow, Refused};
 pub use member::{IoEffect, Member};
 pub use notice::Notice;

@@ -80,6 +80,8 @@ pub enum Role {
     Following,
     /// The same, without a vote.
     Observing,
+    /// Has had no leader for a while: refuses them, and serves readers.
+    ReadOnly,
 }
 
 impl Role {
@@ -96,6 +98,7 @@ impl Role {
             Self::Leading => "leader",
             Self::Following => "follower",
             Self::Observing => "observer",
+            Self::ReadOnly => "read-only",
         }
     }
 }
@@ -213,7 +216,7 @@ impl Replica {
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
-            session_state: self.session_state(session, None),
+            session_state: self.session_state(session, None, request),
             cxid: origin.map_or(0, |origin| origin.xid.0),
             time_ms: now.wall_ms,
             request,
@@ -236,14 +239,23 @@ impl Replica {
 
     /// What is known of the session of a write that came from `from`: a learner's connection, or
     /// `None` for this server itself.
-    pub(crate) fn session_state(&self, session: SessionId, from: Option<u64>) -> SessionState {
+    pub(crate) fn session_state(
+        &self,
+        session: SessionId,
+        from: Option<u64>,
+        request: &Request<'_>,
+    ) -> SessionState {
         match self.sessions.session(session) {
             Some(session) if session.is_closing => SessionState::Expired,
+            Some(session) if session.is_local && from.is_none() => {
+                self.local_session_state(request)
+            }
             Some(session) if session.owner == from => SessionState::Live,
             Some(session) if session.owner.is_none() && session.conn.is_none() => {
                 SessionState::Live
             }
             Some(_) => SessionState::Moved,
+            None if from.is_some() && self.may_be_local_elsewhere(session) => SessionState::Foreign,
             None => SessionState::Expired,
         }
     }
@@ -252,18 +264,20 @@ impl Replica {
     /// connections that never opened a session.
     pub fn tick(&mut self, now: Now, outbox: &mut impl Outbox) {
         self.close_sessionless(now, outbox);
-        if self.role.is_learner() {
-            // Its sessions are expired by the leader; only the filing is kept from growing.
-            return self.sessions.forget_due(now.mono_ms());
+        if self.role.is_learner() || self.role == Role::ReadOnly {
+            // The others are expired by the leader.
+            return self.expire_local_sessions(now, outbox);
         }
         if !self.accepts_writes() {
             return;
         }
         for session in self.sessions.expire(now.mono_ms()) {
-            let timeout_ms = self.sessions.session(session).map_or(0, |s| s.timeout_ms);
-            self.stats.sessions_expired += 1;
-            self.notices.push(Notice::SessionExpired { session, timeout_ms });
-            self.order(now, &Request::CloseSession, session, None);
+            self.note_expired(session);
+            if self.sessions.is_local(session) {
+                self.end_local_session(session, outbox);
+            } else {
+                self.order(now, &Request::CloseSession, session, None);
+            }
         }
         if self.next_container_check_ms <= now.mono_ms() {
             self.next_container_check_ms =
@@ -314,17 +328,18 @@ impl Replica {
     pub fn next_deadline_ms(&self) -> u64 {
         let sessions = self.sessions.next_deadline_ms().unwrap_or(u64::MAX);
         let sessionless = self.sessionless.front().map_or(u64::MAX, |&(at, _)| at);
-        let writes = if self.accepts_writes() && !self.role.is_learner() {
-            sessions.min(self.next_container_check_ms)
-        } else {
-            u64::MAX
+        let due = match self.role {
+            Role::Looking => u64::MAX,
+            Role::Following | Role::Observing | Role::ReadOnly => sessions,
+            _ if !self.accepts_writes() => u64::MAX,
+            Role::Standalone | Role::Leading => sessions.min(self.next_container_check_ms),
         };
-        writes.min(sessionless)
+        due.min(sessionless)
     }
 
     /// Whether a write may be prepared now.
     pub fn accepts_writes(&self) -> bool {
-        self.log_state == LogState::Open && self.role != Role::Looking
+        self.log_state == LogState::Open && !matches!(self.role, Role::Looking | Role::ReadOnly)
     }
 
     /// Whether clients are taken, and words about the server answered.
@@ -332,7 +347,7 @@ impl Replica {
         match self.role {
             Role::Looking => false,
             Role::Leading => self.config.leader_serves,
-            Role::Standalone | Role::Following | Role::Observing => true,
+            Role::Standalone | Role::Following | Role::Observing | Role::ReadOnly => true,
         }
     }
 

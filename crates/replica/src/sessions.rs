@@ -4,7 +4,10 @@
 //! store; a bucket that comes due re-files the sessions heard from since. A session thus expires
 //! between its time-out and its time-out plus one tick after the last touch.
 //!
-//! Java: SessionTrackerImpl, ExpiryQueue.
+//! A session is global (in the replicated table; expired by the leader) or local (known to this server
+//! alone, which expires it; 2.8). A local one may become global, never the other way.
+//!
+//! Java: SessionTrackerImpl, ExpiryQueue, UpgradeableSessionTracker.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +37,8 @@ pub struct Session {
     pub owner: Option<u64>,
     /// Learner: heard of since the leader was told last.
     pub is_touched: bool,
+    /// Known to this server alone.
+    pub is_local: bool,
 }
 
 /// All sessions of this server.
@@ -99,6 +104,7 @@ impl SessionTracker {
             conn: None,
             owner: None,
             is_touched: false,
+            is_local: false,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -113,6 +119,29 @@ impl SessionTracker {
         self.by_id.insert(id, slot);
         self.buckets.entry(expire_at_ms).or_default().push(id);
         SessionSlot(slot)
+    }
+
+    /// Starts tracking a session that no other server knows.
+    pub fn track_local(&mut self, now_ms: u64, id: SessionId, timeout_ms: i32) -> SessionSlot {
+        let slot = self.track(now_ms, id, timeout_ms);
+        if let Some(session) = self.at_mut(slot) {
+            session.is_local = true;
+        }
+        slot
+    }
+
+    /// Makes a local session a global one: its creation is on its way to all servers, or has come.
+    pub fn set_global(&mut self, id: SessionId) {
+        if let Some(slot) = self.find(id)
+            && let Some(session) = self.at_mut(slot)
+        {
+            session.is_local = false;
+        }
+    }
+
+    /// Whether it is a local session of this server.
+    pub fn is_local(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.is_local)
     }
 
     /// The session in a slot.
@@ -200,6 +229,16 @@ impl SessionTracker {
 
     /// Sessions that have expired by `now_ms`; they are marked closing. In order of filing.
     pub fn expire(&mut self, now_ms: u64) -> Vec<SessionId> {
+        self.expire_which(now_ms, |_| true)
+    }
+
+    /// Local sessions that have expired; they are marked closing. Global ones are no longer filed: a
+    /// learner expires none of them.
+    pub fn expire_local(&mut self, now_ms: u64) -> Vec<SessionId> {
+        self.expire_which(now_ms, |session| session.is_local)
+    }
+
+    fn expire_which(&mut self, now_ms: u64, is_ours: impl Fn(&Session) -> bool) -> Vec<SessionId> {
         let mut expired = Vec::new();
         while let Some(entry) = self.buckets.first_entry() {
             if now_ms < *entry.key() {
@@ -208,7 +247,7 @@ impl SessionTracker {
             for id in entry.remove() {
                 let Some(slot) = self.find(id) else { continue };
                 let Some(session) = self.at_mut(slot) else { continue };
-                if session.is_closing {
+                if session.is_closing || !is_ours(session) {
                     continue;
                 }
                 if session.expire_at_ms <= now_ms {
@@ -221,16 +260,6 @@ impl SessionTracker {
             }
         }
         expired
-    }
-
-    /// Learner: empties the buckets that have come due; nobody here expires what is filed in them.
-    pub fn forget_due(&mut self, now_ms: u64) {
-        while let Some(entry) = self.buckets.first_entry() {
-            if now_ms < *entry.key() {
-                break;
-            }
-            entry.remove();
-        }
     }
 
     /// Gives every session a full time-out from now, as a server that starts to lead does.
@@ -249,10 +278,10 @@ impl SessionTracker {
         }
     }
 
-    /// Sessions heard of since the last call, with their time-outs.
+    /// Global sessions heard of since the last call, with their time-outs.
     pub fn take_touched(&mut self) -> Vec<(SessionId, i32)> {
-        let touched = self.slots.iter_mut().flatten().filter(|session| session.is_touched);
-        touched
+        let all = self.slots.iter_mut().flatten();
+        all.filter(|session| session.is_touched && !session.is_local)
             .map(|session| {
                 session.is_touched = false;
                 (session.id, session.timeout_ms)
@@ -278,6 +307,11 @@ impl SessionTracker {
     /// Number of sessions.
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Number of local sessions.
+    pub fn local_len(&self) -> usize {
+        self.iter().filter(|session| session.is_local).count()
     }
 
     /// Whether there is none.
@@ -341,5 +375,21 @@ mod tests {
         assert_eq!(t.track(0, b, 4000), slot);
         assert_eq!(t.at(slot).unwrap().id, b);
         assert_eq!(t.expire(100_000), [b]);
+    }
+
+    #[test]
+    fn a_learner_expires_its_local_sessions_only() {
+        let mut t = tracker();
+        let (global, local, upgraded) = (t.allocate_id(), t.allocate_id(), t.allocate_id());
+        t.track(0, global, 4000);
+        t.track_local(0, local, 4000);
+        let slot = t.track_local(0, upgraded, 4000);
+        assert_eq!(t.local_len(), 2);
+        t.set_global(upgraded);
+        assert!(t.touch(3000, slot));
+        assert_eq!(t.take_touched(), [(upgraded, 4000)]);
+        assert_eq!(t.expire_local(6000), [local]);
+        assert_eq!(t.next_deadline_ms(), None, "nobody here expires the others");
+        assert!(t.is_local(local) && !t.is_local(upgraded) && !t.is_local(global));
     }
 }

@@ -1,9 +1,9 @@
 //! From the checked configuration to what each part wants to know.
 
-use rookeeper_replica::ReplicaConfig;
 use rookeeper_replica::auth::AuthConfig;
 use rookeeper_replica::prep::PrepConfig;
 use rookeeper_replica::throttle::{ConnectionTokensConfig, LargeRequestsConfig};
+use rookeeper_replica::{LocalSessions, ReplicaConfig};
 use rookeeper_storage::{Compression, TxnLogOptions};
 use rookeeper_tree::TreeOptions;
 
@@ -28,6 +28,11 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
         },
         tick_time_ms: unsigned(sessions.tick_time_ms).max(1),
         leader_serves: config.quorum.leader_serves,
+        local_sessions: local_sessions(config),
+        read_only_after_ms: config
+            .quorum
+            .read_only_mode_enabled
+            .then(|| unsigned(sessions.tick_time_ms).max(READ_ONLY_AFTER_MS_MIN)),
         voters_min: if config.quorum.standalone_enabled { 2 } else { 1 },
         min_session_timeout_ms: sessions.min_session_timeout_ms,
         max_session_timeout_ms: sessions.max_session_timeout_ms,
@@ -40,7 +45,7 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
         container_check_interval_ms: unsigned(storage.container_check_interval_ms).max(1),
         container_max_per_minute: unsigned(storage.container_max_per_minute),
         container_max_never_used_ms: storage.container_max_never_used_interval_ms,
-        connection_tokens: connection_tokens(&limits.connections),
+        connection_tokens: connection_tokens(&limits.connections, local_sessions(config)),
         large_requests: LargeRequestsConfig {
             threshold_bytes: limits
                 .large_requests
@@ -49,6 +54,21 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
             max_bytes: usize::try_from(limits.large_requests.max_bytes).unwrap_or(0),
         },
         ..ReplicaConfig::default()
+    }
+}
+
+/// A member waits at least this long for a leader before it serves readers without one.
+const READ_ONLY_AFTER_MS_MIN: u64 = 2000;
+
+/// A standalone server has none: nobody else would have to be told of its sessions.
+fn local_sessions(config: &Config) -> LocalSessions {
+    let sessions = &config.sessions;
+    if config.mode == Mode::Standalone || !sessions.local_sessions_enabled {
+        LocalSessions::Off
+    } else if sessions.local_sessions_upgrading_enabled {
+        LocalSessions::Upgradable
+    } else {
+        LocalSessions::Lasting
     }
 }
 
@@ -62,13 +82,22 @@ fn outstanding_limit(limits: &LimitsConfig) -> usize {
     }
 }
 
-/// With weights on, the bucket and its refill are counted in new sessions.
-fn connection_tokens(throttle: &ConnectionThrottle) -> ConnectionTokensConfig {
+/// With weights on, the bucket and its refill are counted in new global sessions.
+fn connection_tokens(
+    throttle: &ConnectionThrottle,
+    local: LocalSessions,
+) -> ConnectionTokensConfig {
     let count = |n: i32| u32::try_from(n).unwrap_or(0);
     let weights = throttle.weight_enabled;
     let (global, renew) =
         (count(throttle.global_session_weight), count(throttle.renew_session_weight));
     let unit = if weights { global } else { 1 };
+    let new_weight = match local {
+        LocalSessions::Lasting | LocalSessions::Upgradable if weights => {
+            count(throttle.local_session_weight)
+        }
+        _ => unit,
+    };
     ConnectionTokensConfig {
         tokens: count(throttle.tokens).saturating_mul(unit),
         fill_time_ms: unsigned(throttle.fill_time_ms).max(1),
@@ -77,7 +106,7 @@ fn connection_tokens(throttle: &ConnectionThrottle) -> ConnectionTokensConfig {
         drop_increase: throttle.drop_increase,
         drop_decrease: throttle.drop_decrease,
         decrease_ratio: throttle.decrease_ratio,
-        new_weight: unit,
+        new_weight,
         renew_weight: if weights { renew } else { 1 },
     }
 }

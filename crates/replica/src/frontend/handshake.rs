@@ -10,8 +10,10 @@ use crate::conns::Stage;
 use crate::frontend::Flow;
 use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
-use crate::replica::Replica;
+use crate::replica::{Forward, Replica, Role};
 use crate::replies;
+use crate::sessions::SessionSlot;
+use crate::stats;
 
 impl Replica {
     pub(crate) fn on_connect_request(
@@ -31,8 +33,11 @@ impl Replica {
         }
         self.stats.token_deficit.add(u64::from(self.connection_tokens.deficit()));
         self.stats.connection_requests += 1;
-        if self.role == crate::replica::Role::Looking {
+        if self.role == Role::Looking {
             return self.drop_conn(id, "this server has no leader now", outbox);
+        }
+        if self.is_read_only() && request.read_only != Some(true) {
+            return self.drop_conn(id, "it asks for more than a read-only server", outbox);
         }
         if !self.serves_clients() {
             return self.drop_conn(id, "a leader takes no clients (leaderServes=no)", outbox);
@@ -63,6 +68,12 @@ impl Replica {
         timeout_ms: i32,
         outbox: &mut impl Outbox,
     ) -> Flow {
+        if self.has_local_sessions() {
+            return self.create_local_session(now, id, timeout_ms, outbox);
+        }
+        if self.is_read_only() {
+            return self.refuse_global_session(id, outbox);
+        }
         if !self.accepts_writes() {
             return self.drop_conn(id, "no writes are accepted now", outbox);
         }
@@ -97,6 +108,9 @@ impl Replica {
         outbox: &mut impl Outbox,
     ) -> Flow {
         let session = request.session;
+        if self.is_read_only() && self.tree.sessions().contains_key(&session) {
+            return self.drop_conn(id, "its session needs a server with a leader", outbox);
+        }
         self.stats.connections_revalidated += 1;
         if let Some(old) = self.sessions.session(session).and_then(|session| session.conn)
             && old != id
@@ -104,7 +118,10 @@ impl Replica {
             self.close_conn(old, outbox);
         }
         let is_genuine = request.password == Some(&password(session)[..]);
-        if is_genuine && self.role.is_learner() {
+        if is_genuine && self.is_read_only() {
+            return self.reopen_in_read_only(now, id, session, timeout_ms, outbox);
+        }
+        if is_genuine && self.role.is_learner() && !self.sessions.is_local(session) {
             return self.revalidate(now, id, session, timeout_ms, outbox);
         }
         let slot = self.sessions.find(session).filter(|&slot| {
@@ -118,7 +135,7 @@ impl Replica {
         Flow::Continue
     }
 
-    fn bind(&mut self, id: ConnId, session: SessionId, slot: crate::sessions::SessionSlot) {
+    pub(super) fn bind(&mut self, id: ConnId, session: SessionId, slot: SessionSlot) {
         if let Some(conn) = self.conns.at_mut(id) {
             conn.session = session;
             conn.slot = Some(slot);
@@ -141,7 +158,7 @@ impl Replica {
         // The session may be so young that its creation is not applied here yet.
         let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
         self.bind(id, session, slot);
-        self.forwards.push(crate::replica::Forward::Revalidate { session, timeout_ms });
+        self.forwards.push(Forward::Revalidate { session, timeout_ms });
         self.stats.quorum.revalidations += 1;
         outbox.pause(id);
         Flow::Stop
@@ -176,15 +193,34 @@ impl Replica {
         self.answer_invalid_session(id, outbox);
     }
 
+    /// Sends the ConnectResponse of a new session, for which the client asked at `received_us`.
+    pub(crate) fn open_session(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        received_us: u64,
+        outbox: &mut impl Outbox,
+    ) {
+        self.establish(id, outbox);
+        let latency_ms = now.mono_us.saturating_sub(received_us) / 1000;
+        self.stats.on_session_opened(latency_ms);
+        let zxid = self.tree.last_zxid();
+        if let Some(conn) = self.conns.at_mut(id) {
+            let op = stats::short_name(OpCode::CreateSession);
+            conn.stats.on_served(now, op, Xid(0), zxid, latency_ms);
+        }
+    }
+
     /// Sends the ConnectResponse of a valid session; requests are read from now on.
     pub(crate) fn establish(&mut self, id: ConnId, outbox: &mut impl Outbox) {
+        let is_read_only = self.is_read_only();
         let Some(conn) = self.conns.at_mut(id) else { return };
         conn.stage = Stage::Established;
         let response = ConnectResponse {
             timeout_ms: conn.timeout_ms,
             session: conn.session,
             password: password(conn.session),
-            read_only: conn.read_only_byte.map(|_| false),
+            read_only: conn.read_only_byte.map(|_| is_read_only),
         };
         if let Some(out) = outbox.buffer(id) {
             replies::frame(out, |out| response.write(out));
@@ -200,9 +236,10 @@ impl Replica {
 
     /// Unknown, expired and wrongly authenticated sessions look the same (2.5).
     pub(crate) fn answer_invalid_session(&mut self, id: ConnId, outbox: &mut impl Outbox) -> Flow {
+        let is_read_only = self.is_read_only();
         let Some(conn) = self.conns.at_mut(id) else { return Flow::Stop };
         conn.stage = Stage::Closing;
-        let response = ConnectResponse::invalid(conn.read_only_byte.map(|_| false));
+        let response = ConnectResponse::invalid(conn.read_only_byte.map(|_| is_read_only));
         if let Some(out) = outbox.buffer(id) {
             replies::frame(out, |out| response.write(out));
             self.stats.packets_sent += 1;

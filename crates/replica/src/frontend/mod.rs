@@ -14,6 +14,8 @@
 //! Java: ZooKeeperServer.processPacket, CommitProcessor, FinalRequestProcessor.
 
 mod handshake;
+mod local_sessions;
+mod read_only;
 
 use std::net::SocketAddr;
 
@@ -28,7 +30,7 @@ use crate::limits;
 use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
 use crate::reads::ReadContext;
-use crate::replica::{Forward, Replica};
+use crate::replica::{Forward, Replica, Role};
 use crate::replies;
 use crate::stats;
 
@@ -99,6 +101,11 @@ impl Replica {
             && session.conn == Some(id)
         {
             session.conn = None;
+            let is_closing = conn.stage == Stage::Closing && session.is_local;
+            if is_closing || self.role == Role::ReadOnly && !session.is_local {
+                // Its close was still held; or it was only borrowed (`read_only`).
+                self.sessions.remove(conn.session);
+            }
         }
     }
 
@@ -147,6 +154,15 @@ impl Replica {
             let code = ErrorCode::Unimplemented;
             return self.answer_and_close(id, header.xid, Zxid::UNKNOWN, code, outbox);
         };
+        let session = conn.session;
+        if self.is_read_only() && self.is_refused_in_read_only(op, session) {
+            self.answer_not_read_only(id, header.xid, outbox);
+            return Flow::Continue;
+        }
+        if op == OpCode::CloseSession && self.sessions.is_local(session) {
+            self.on_local_close(now, id, frame, outbox);
+            return Flow::Stop;
+        }
         if op.is_write() && self.submit_write(now, id, header.xid, op, frame, outbox) {
             return self.flow(id, outbox);
         }
@@ -192,6 +208,7 @@ impl Replica {
         }
         let Some(conn) = self.conns.at_mut(id) else { return true };
         let session = conn.session;
+        let refusal = self.upgrade_for(now, session, &request);
         let zxid = if self.role.is_learner() {
             let body = frame[RequestHeader::ENCODED_BYTES..].to_vec();
             self.forward(session, xid.0, op, body, id);
@@ -203,7 +220,8 @@ impl Replica {
             Some(zxid)
         };
         let Some(conn) = self.conns.at_mut(id) else { return true };
-        conn.pending.push_back(Pending::Write { xid, op, zxid, received_us: now.mono_us });
+        let received_us = now.mono_us;
+        conn.pending.push_back(Pending::Write { xid, op, zxid, received_us, refusal });
         if op == OpCode::CloseSession {
             // Nothing behind it is executed or answered (2.7).
             conn.stage = Stage::Closing;

@@ -13,6 +13,7 @@ use crate::replica::Role;
 impl Member {
     /// Until nothing more follows.
     pub(super) fn carry_all(&mut self, now: Now, outbox: &mut impl Outbox) {
+        self.leave_read_only(outbox);
         while !self.fx.is_empty() {
             let effects: Vec<Effect> = self.fx.drain().collect();
             for effect in effects {

@@ -94,7 +94,7 @@ impl Replica {
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
-            session_state: self.session_state(session, Some(forwarded.conn.0)),
+            session_state: self.session_state(session, Some(forwarded.conn.0), &request),
             cxid: forwarded.cxid,
             time_ms: now.wall_ms,
             request: &request,
@@ -127,7 +127,10 @@ impl Replica {
         timeout_ms: i32,
     ) -> bool {
         let Some(slot) = self.sessions.find(session) else { return false };
-        if !self.sessions.touch_with(now.mono_ms(), slot, timeout_ms) {
+        // A local session of this server is no other's.
+        if self.sessions.is_local(session)
+            || !self.sessions.touch_with(now.mono_ms(), slot, timeout_ms)
+        {
             return false;
         }
         if let Some(session) = self.sessions.at_mut(slot) {

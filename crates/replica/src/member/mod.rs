@@ -15,6 +15,7 @@ mod figures;
 mod io;
 mod leading;
 mod learning;
+mod read_only;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,8 @@ pub struct Member {
     /// Learners' syncs, and the last txn prepared before each.
     waiting_syncs: VecDeque<(Zxid, Conn)>,
     next_touches_ms: u64,
+    /// When it began to look for a leader, if it does.
+    looking_since_ms: Option<u64>,
     /// Largest field of a snapshot that is accepted from a leader.
     max_item_bytes: usize,
     observed: Observed,
@@ -81,6 +84,7 @@ impl Member {
             proposals: VecDeque::new(),
             waiting_syncs: VecDeque::new(),
             next_touches_ms: 0,
+            looking_since_ms: None,
             max_item_bytes,
             observed: Observed::new(),
         }
@@ -124,6 +128,7 @@ impl Member {
         self.tell_touches(now);
         self.carry_all(now, outbox);
         self.stream_snapshots(now, outbox);
+        self.try_read_only(now);
         self.tell_membership();
         self.observed.look(now, &self.peer, &mut self.replica.stats.quorum);
     }
@@ -131,7 +136,9 @@ impl Member {
     /// Milliseconds of the monotonic clock at which [`Member::tick`] is wanted.
     pub fn next_deadline_us(&self) -> u64 {
         let peer = self.peer.next_deadline().map_or(u64::MAX, |at| at.0);
-        peer.min(self.replica.next_deadline_ms().saturating_mul(1000))
+        let replica_ms = self.replica.next_deadline_ms();
+        let replica_ms = replica_ms.min(self.read_only_due_ms().unwrap_or(u64::MAX));
+        peer.min(replica_ms.saturating_mul(1000))
     }
 
     /// Time has passed.

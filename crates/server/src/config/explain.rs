@@ -140,15 +140,17 @@ pub fn conf_lines(config: &Config, facts: ConfFacts<'_>) -> String {
     )
 }
 
-/// What the reply to `conf` of a member of an ensemble goes on with; no newline at its end.
-pub fn quorum_conf_lines(config: &Config, server_id: i64, membership: &str) -> String {
+/// What the reply to `conf` of a member of an ensemble goes on with; without the membership (of a
+/// read-only server) it ends with a newline, with it with none.
+pub fn quorum_conf_lines(config: &Config, server_id: i64, membership: Option<&str>) -> String {
     let own = config.ensemble.members.get(&server_id);
     let address = own.and_then(|member| member.addresses.first());
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let limit = |ticks: Option<i32>| ticks.unwrap_or(0);
+    let membership = membership.map_or(String::new(), |text| format!("membership: \n{text}"));
     format!(
         "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\n\
-         peerType={}\nmembership: \n{membership}",
+         peerType={}\n{membership}",
         limit(config.quorum.init_limit_ticks),
         limit(config.quorum.sync_limit_ticks),
         port(address.map(|address| address.election.port)),

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use rookeeper_proto::SessionId;
-use rookeeper_replica::Role;
 use rookeeper_replica::conns::Conn;
+use rookeeper_replica::{LocalSessions, Role};
 
 use super::{Command, Context, FourLetter, environment};
 use crate::config::explain::{ConfFacts, conf_lines, quorum_conf_lines};
@@ -23,6 +23,7 @@ pub(super) fn text(
 ) -> String {
     match command {
         Command::Ruok => "imok".to_owned(),
+        Command::Isro if is_read_only(&context) => "ro".to_owned(),
         Command::Isro => "rw".to_owned(),
         Command::Gtmk => this.trace_mask.to_string(),
         Command::Stmk => {
@@ -31,7 +32,7 @@ pub(super) fn text(
             }
             this.trace_mask.to_string()
         }
-        Command::Srvr => version_line() + &server_lines(&context),
+        Command::Srvr => head(&context) + &server_lines(&context),
         Command::Stat => stat(&context),
         Command::Srst => {
             context.replica.reset_stats();
@@ -60,8 +61,16 @@ pub(super) fn text(
     }
 }
 
-fn version_line() -> String {
-    format!("Zookeeper version: {VERSION_LINE}\n")
+fn is_read_only(context: &Context<'_>) -> bool {
+    context.replica.role() == Role::ReadOnly
+}
+
+fn head(context: &Context<'_>) -> String {
+    let note = match is_read_only(context) {
+        true => "READ-ONLY mode; serving only read-only clients\n",
+        false => "",
+    };
+    format!("Zookeeper version: {VERSION_LINE}\n{note}")
 }
 
 /// What `srvr` and `stat` share behind the version line.
@@ -95,7 +104,7 @@ fn server_lines(context: &Context<'_>) -> String {
 }
 
 fn stat(context: &Context<'_>) -> String {
-    let mut out = version_line() + "Clients:\n";
+    let mut out = head(context) + "Clients:\n";
     for conn in context.replica.conns().iter() {
         out += &brief_row(context, conn);
         out += ")\n";
@@ -160,7 +169,8 @@ fn conf(this: &FourLetter, context: &Context<'_>) -> String {
     };
     let mut out = conf_lines(&this.config, facts);
     if let Some(member) = &context.member {
-        out += &quorum_conf_lines(&this.config, server_id, &member.membership);
+        let membership = (!is_read_only(context)).then_some(member.membership.as_str());
+        out += &quorum_conf_lines(&this.config, server_id, membership);
     }
     out
 }
@@ -181,10 +191,16 @@ fn directory_bytes(dir: &Path) -> u64 {
 fn dump(context: &Context<'_>) -> String {
     let replica = &context.replica;
     let mut out = "SessionTracker dump:\n".to_owned();
-    if replica.role().is_learner() {
+    let has_local = replica.config().local_sessions != LocalSessions::Off;
+    if has_local {
+        out += "Local ";
+        out += &sessions_dump(context, true);
+    }
+    if replica.role().is_learner() || is_read_only(context) {
         out += &learner_sessions_dump(context);
     } else {
-        out += &sessions_dump(context);
+        out += if has_local { "Global " } else { "" };
+        out += &sessions_dump(context, false);
     }
     out += "ephemeral nodes dump:\n";
     let owners: Vec<SessionId> = replica.tree().ephemeral_owners().collect();
@@ -200,14 +216,15 @@ fn dump(context: &Context<'_>) -> String {
     out
 }
 
-/// Sessions by the moment they expire: of a server that expires them.
-fn sessions_dump(context: &Context<'_>) -> String {
-    let replica = &context.replica;
+/// Sessions by the moment they expire: those that this server expires.
+fn sessions_dump(context: &Context<'_>, are_local: bool) -> String {
     let mut by_expiry: BTreeMap<u64, Vec<SessionId>> = BTreeMap::new();
-    for session in replica.sessions().iter() {
+    let mut count = 0;
+    for session in context.replica.sessions().iter().filter(|s| s.is_local == are_local) {
         by_expiry.entry(session.expire_at_ms).or_default().push(session.id);
+        count += 1;
     }
-    let mut out = format!("Session Sets ({})/({}):\n", by_expiry.len(), replica.sessions().len());
+    let mut out = format!("Session Sets ({})/({count}):\n", by_expiry.len());
     for (at_ms, sessions) in &by_expiry {
         let _ = writeln!(out, "{} expire at {}:", sessions.len(), date(context, *at_ms));
         for session in sessions {
@@ -278,7 +295,8 @@ fn hash(context: &Context<'_>) -> String {
 fn mntr(context: &Context<'_>) -> String {
     let mut out =
         format!("zk_version\t{VERSION_LINE}\nzk_server_state\t{}\n", context.replica.role().name());
-    if let Some(member) = &context.member {
+    // Java's read-only server is no member in its own eyes.
+    if let Some(member) = context.member.as_ref().filter(|_| !is_read_only(context)) {
         let _ = writeln!(out, "zk_peer_state\t{}", member.peer_state());
         if let (Role::Observing, Some(leader)) = (context.replica.role(), member.peer.leader) {
             let _ = writeln!(out, "zk_observer_master_id\t{leader}");

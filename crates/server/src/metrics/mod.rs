@@ -173,8 +173,9 @@ fn gauges(list: &mut List, replica: &Replica, now: Now) {
     list.whole("ephemerals_count", tree.ephemerals_count());
     list.whole("watch_count", replica.watches().watch_count());
     list.whole("approximate_data_size", java_data_size(replica));
-    list.whole("global_sessions", replica.sessions().len());
-    list.whole("local_sessions", 0);
+    let local = replica.sessions().local_len();
+    list.whole("global_sessions", replica.sessions().len() - local);
+    list.whole("local_sessions", local);
     list.whole("last_client_response_size", stats.last_response_bytes);
     list.whole("min_client_response_size", stats.min_response_bytes);
     list.whole("max_client_response_size", stats.max_response_bytes);
