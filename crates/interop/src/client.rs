@@ -107,7 +107,8 @@ impl Client {
         }
     }
 
-    fn over(connection: RawConnection, session: Connected) -> Self {
+    /// Speaks for a session over a connection that has shaken hands.
+    pub fn over(connection: RawConnection, session: Connected) -> Self {
         Self { connection, session, xid: 0, last_zxid: 0, events: Vec::new() }
     }
 

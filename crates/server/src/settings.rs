@@ -232,4 +232,13 @@ mod tests {
         assert_eq!((tokens.new_weight, tokens.renew_weight), (3, 2));
         assert_eq!(tokens.freeze_time_ms, Some(200));
     }
+
+    #[test]
+    fn a_standalone_server_has_no_local_sessions() {
+        let flags = ["-Dzookeeper.localSessionsEnabled=true", "-Dreadonlymode.enabled=true"];
+        let ours = of(&flags);
+        assert_eq!(ours.local_sessions, LocalSessions::Off);
+        assert_eq!(ours.read_only_after_ms, Some(3000));
+        assert_eq!(ours.connection_tokens.new_weight, 1);
+    }
 }

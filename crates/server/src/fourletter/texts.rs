@@ -295,7 +295,6 @@ fn hash(context: &Context<'_>) -> String {
 fn mntr(context: &Context<'_>) -> String {
     let mut out =
         format!("zk_version\t{VERSION_LINE}\nzk_server_state\t{}\n", context.replica.role().name());
-    // Java's read-only server is no member in its own eyes.
     if let Some(member) = context.member.as_ref().filter(|_| !is_read_only(context)) {
         let _ = writeln!(out, "zk_peer_state\t{}", member.peer_state());
         if let (Role::Observing, Some(leader)) = (context.replica.role(), member.peer.leader) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rookeeper_replica::member::MemberFigures;
 use rookeeper_replica::stats::{Quantiles, Summary};
-use rookeeper_replica::{Now, Replica};
+use rookeeper_replica::{Now, Replica, Role};
 
 /// The shell's figures.
 #[derive(Debug, Clone, Default)]
@@ -146,7 +146,8 @@ pub(crate) fn all(
 ) -> Vec<(String, Value)> {
     let mut list = List::default();
     gauges(&mut list, replica, now);
-    if let Some(member) = member {
+    // Java's read-only server is no member in its own eyes.
+    if let Some(member) = member.filter(|_| replica.role() != Role::ReadOnly) {
         quorum::gauges(&mut list, replica, member);
     }
     quorum::counters(&mut list, replica, member);
@@ -173,9 +174,8 @@ fn gauges(list: &mut List, replica: &Replica, now: Now) {
     list.whole("ephemerals_count", tree.ephemerals_count());
     list.whole("watch_count", replica.watches().watch_count());
     list.whole("approximate_data_size", java_data_size(replica));
-    let local = replica.sessions().local_len();
-    list.whole("global_sessions", replica.sessions().len() - local);
-    list.whole("local_sessions", local);
+    list.whole("global_sessions", replica.tree().sessions().len());
+    list.whole("local_sessions", replica.sessions().local_len());
     list.whole("last_client_response_size", stats.last_response_bytes);
     list.whole("min_client_response_size", stats.min_response_bytes);
     list.whole("max_client_response_size", stats.max_response_bytes);
