@@ -195,6 +195,7 @@ pub(crate) fn compression(config: &Config) -> Compression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ensemble::Role;
     use crate::config::{self, Invocation};
 
     fn of(flags: &[&str]) -> ReplicaConfig {
@@ -234,11 +235,23 @@ mod tests {
     }
 
     #[test]
-    fn a_standalone_server_has_no_local_sessions() {
-        let flags = ["-Dzookeeper.localSessionsEnabled=true", "-Dreadonlymode.enabled=true"];
-        let ours = of(&flags);
-        assert_eq!(ours.local_sessions, LocalSessions::Off);
-        assert_eq!(ours.read_only_after_ms, Some(3000));
-        assert_eq!(ours.connection_tokens.new_weight, 1);
+    fn only_members_of_an_ensemble_have_local_sessions() {
+        let flags = ["-Dreadonlymode.enabled=true", "2181", "/nowhere"].map(Into::into);
+        let invocation = Invocation::parse(flags).expect("arguments");
+        let mut config = config::load(&invocation, &config::RealFiles).expect("a configuration");
+        assert_eq!(replica(&config).read_only_after_ms, Some(3000));
+        config.sessions.tick_time_ms = 1000;
+        assert_eq!(replica(&config).read_only_after_ms, Some(READ_ONLY_AFTER_MS_MIN));
+        config.sessions.local_sessions_enabled = true;
+        config.limits.connections.weight_enabled = true;
+        let alone = replica(&config);
+        assert_eq!(alone.local_sessions, LocalSessions::Off);
+        assert_eq!(alone.connection_tokens.new_weight, 3);
+        config.mode = Mode::Quorum { my_id: 2, role: Role::Participant };
+        assert_eq!(replica(&config).local_sessions, LocalSessions::Lasting);
+        config.sessions.local_sessions_upgrading_enabled = true;
+        let member = replica(&config);
+        assert_eq!(member.local_sessions, LocalSessions::Upgradable);
+        assert_eq!(member.connection_tokens.new_weight, 1);
     }
 }
