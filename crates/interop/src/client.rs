@@ -267,6 +267,11 @@ impl Client {
 
     /// Closes the session.
     pub fn close(mut self) -> Result<()> {
+        self.end()
+    }
+
+    /// Closes the session; this client is good for nothing afterwards.
+    pub fn end(&mut self) -> Result<()> {
         self.call(op::CLOSE_SESSION, |frame| frame).map(drop)
     }
 }

@@ -8,7 +8,11 @@ use crate::{Result, oracle};
 
 /// The command that runs our server with `zoo_cfg`; its output is its log.
 pub fn server(config: &ServerConfig, zoo_cfg: &Path) -> Result<Command> {
-    let mut command = Command::new(oracle::rookeeper_binary()?);
+    let mut command = Command::new(match &config.binary {
+        Some(path) => path.clone(),
+        None => oracle::rookeeper_binary()?,
+    });
+    command.envs(config.environment.iter().map(|(name, value)| (name, value)));
     command.arg("server");
     for (name, value) in &config.properties {
         command.arg(format!("-D{name}={value}"));

@@ -80,6 +80,8 @@ impl std::fmt::Display for Flavour {
 pub struct ServerConfig {
     entries: Vec<(String, String)>,
     pub(crate) properties: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) binary: Option<PathBuf>,
     pub(crate) heap_mb: Option<u32>,
     data_dir: Option<PathBuf>,
 }
@@ -97,6 +99,8 @@ impl Default for ServerConfig {
         Self {
             entries: entries.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
             properties: Vec::new(),
+            environment: Vec::new(),
+            binary: None,
             heap_mb: Some(512),
             data_dir: None,
         }
@@ -122,6 +126,20 @@ impl ServerConfig {
     pub fn property(mut self, name: &str, value: impl ToString) -> Self {
         self.properties.retain(|(present, _)| present != name);
         self.properties.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Sets a variable of the environment of our own server.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Another build of our own server than the one under test; `None` is that one.
+    #[must_use]
+    pub fn binary(mut self, path: Option<&Path>) -> Self {
+        self.binary = path.map(Path::to_owned);
         self
     }
 

@@ -48,6 +48,8 @@ pub(crate) fn peer(
     settings.connect_limit = ticks(Some(quorum.connect_to_learner_master_limit_ticks), 0);
     settings.connect_pause = millis(quorum.leader_connect_delay_ms);
     settings.history_records = history_records(config);
+    #[cfg(feature = "planted-bugs")]
+    plant(&mut settings);
     let own = committed.members.get(&Sid(my_id));
     let start = Start {
         election_addresses: own.map(Member::election_addresses).unwrap_or_default(),
@@ -64,6 +66,16 @@ pub(crate) fn peer(
     let peer = Peer::start(Instant(now.mono_us), start, &mut effects)
         .map_err(|error| error.to_string())?;
     Ok((peer, effects))
+}
+
+/// The mistake that a test asks for by its name.
+#[cfg(feature = "planted-bugs")]
+fn plant(settings: &mut Settings) {
+    settings.bug = match std::env::var("ROOKEEPER_PLANTED_BUG").as_deref() {
+        Ok("commit-without-quorum") => Some(rookeeper_zab::Bug::CommitWithoutQuorum),
+        _ => None,
+    };
+    tracing::warn!("built to make mistakes; this one makes {:?}", settings.bug);
 }
 
 /// `commitLogCount`: records kept in memory for learners that are a little behind.

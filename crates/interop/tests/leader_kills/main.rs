@@ -1,0 +1,77 @@
+//! Leaders of three real processes are killed (SIGKILL) while many sessions write, and what every client
+//! saw is held against what is there in the end.
+//!
+//! | variable | default | meaning |
+//! | --- | --- | --- |
+//! | `ROOKEEPER_LEADER_KILLS` | 5 | how many leaders are killed, 25 of one ensemble |
+//! | `ROOKEEPER_LEADER_KILLS_SESSIONS` | 50 | sessions that write |
+//! | `ROOKEEPER_LEADER_KILLS_RATE` | - | writes per second that must have been reached between kills |
+//! | `ROOKEEPER_PLANTED_BIN` | - | a build with `--features planted-bugs`, for the test that wants one |
+//!
+//! What is checked: acknowledged writes survive; a session reads its own writes, in order; zxids of a
+//! session's replies never go back, and no two writes share one; sequential numbers are given once, and no
+//! create is done twice; an ephemeral lives as long as its session and no longer; a watch fires before the
+//! change can be seen, and for nothing else; in the end all servers show the same.
+//!
+//! That the checker finds each of these is shown on doctored histories, and on real servers that
+//! acknowledge before a quorum has the write.
+
+mod campaign;
+mod history;
+mod session;
+
+use campaign::{Fault, Outcome, Plan};
+use rookeeper_interop::HarnessError;
+
+/// A new ensemble after so many, so that reading a long log again does not take most of the time.
+const KILLS_OF_ONE_ENSEMBLE: usize = 25;
+const FAULTS: [Fault; 4] = [Fault::Kill, Fault::Desert, Fault::Restart, Fault::Kill];
+/// Within so many kills the planted mistake must show.
+const KILLS_UNTIL_FOUND: usize = 5;
+const SESSIONS: usize = 50;
+
+fn from_env(name: &str) -> Option<usize> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn leaders_are_killed_under_load() {
+    let kills = from_env("ROOKEEPER_LEADER_KILLS").unwrap_or(5);
+    let sessions = from_env("ROOKEEPER_LEADER_KILLS_SESSIONS").unwrap_or(SESSIONS);
+    let mut outcome = Outcome::default();
+    while outcome.kills < kills {
+        let kills = (kills - outcome.kills).min(KILLS_OF_ONE_ENSEMBLE);
+        outcome.add(campaign::run(&Plan { kills, faults: &FAULTS, sessions, planted: None }));
+        assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+    }
+    println!(
+        "{} kills, {sessions} sessions: {} writes acknowledged ({:.0}/s between kills), \
+         {} reconnects, {} events",
+        outcome.kills,
+        outcome.writes,
+        outcome.quiet_rate(),
+        outcome.reconnects,
+        outcome.events
+    );
+    assert!(outcome.reconnects > 0 && outcome.events > 0, "nobody noticed anything");
+    if let Some(rate) = from_env("ROOKEEPER_LEADER_KILLS_RATE") {
+        assert!(rate as f64 <= outcome.quiet_rate(), "{:.0} writes/s", outcome.quiet_rate());
+    }
+}
+
+#[test]
+#[ignore = "needs ROOKEEPER_PLANTED_BIN, a build of rookeeper with --features planted-bugs"]
+fn an_acknowledgement_before_the_commit_is_found() {
+    let named = std::env::var_os("ROOKEEPER_PLANTED_BIN").map(std::path::PathBuf::from);
+    let binary = named.filter(|path| path.is_file()).ok_or_else(|| {
+        HarnessError::Unexpected("ROOKEEPER_PLANTED_BIN is not the path of a program".to_owned())
+    });
+    let binary = binary.expect("a build");
+    let planted = Some((binary.as_path(), "commit-without-quorum"));
+    let (kills, faults) = (KILLS_UNTIL_FOUND, &[Fault::Desert]);
+    let outcome = campaign::run(&Plan { kills, faults, sessions: SESSIONS, planted });
+    let found = outcome.violations.first().map_or("nothing", String::as_str);
+    println!("found after {} kills: {found}", outcome.kills);
+    let is_loss = |text: &String| text.contains("is lost") || text.contains("not between");
+    assert!(outcome.violations.iter().any(is_loss), "{:#?}", outcome.violations);
+}
