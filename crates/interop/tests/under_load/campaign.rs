@@ -1,5 +1,6 @@
-//! Three processes, many sessions, and leaders that are killed in several ways.
+//! Three processes, many sessions, and what happens to the processes meanwhile.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(crate) enum Fault {
     /// Its followers stand still for a while; then all are killed, and it is the last to come back. What
     /// it had alone is lost, so nobody may have been told of it.
     Desert,
+    /// All servers are stopped one by one, the leader last, and started as the build under test.
+    Upgrade,
 }
 
 /// What to do.
@@ -40,8 +43,10 @@ pub(crate) struct Plan<'a> {
     /// Taken in turn.
     pub(crate) faults: &'a [Fault],
     pub(crate) sessions: usize,
-    /// Another build than the one under test, and the mistake it is told to make.
-    pub(crate) planted: Option<(&'a Path, &'a str)>,
+    /// Another build than the one under test to begin with.
+    pub(crate) build: Option<&'a Path>,
+    /// The mistake that build is told to make.
+    pub(crate) mistake: &'a str,
 }
 
 /// What came of it.
@@ -70,6 +75,18 @@ impl Outcome {
         self.reconnects += other.reconnects;
         self.events += other.events;
         self.violations.extend(other.violations);
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kills, writes, reconnects, events, .. } = self;
+        let rate = self.quiet_rate();
+        write!(
+            f,
+            "{kills} faults: {writes} writes acknowledged ({rate:.0}/s between them), \
+             {reconnects} reconnects, {events} events"
+        )
     }
 }
 
@@ -135,10 +152,8 @@ impl Load {
 }
 
 pub(crate) fn run(plan: &Plan<'_>) -> Outcome {
-    let mut config = ServerConfig::new().set("maxSessionTimeout", SESSION_MS);
-    if let Some((binary, mistake)) = plan.planted {
-        config = config.binary(Some(binary)).env("ROOKEEPER_PLANTED_BUG", mistake);
-    }
+    let config = ServerConfig::new().set("maxSessionTimeout", SESSION_MS);
+    let config = config.binary(plan.build).env("ROOKEEPER_PLANTED_BUG", plan.mistake);
     let mut ensemble = Ensemble::of(Flavour::Rookeeper, 3, &config).expect("three servers");
     let servers: Vec<SocketAddr> = ensemble.servers.iter().map(|server| server.addr()).collect();
     let mut client = Client::connect(servers[0], SESSION_MS).expect("a session");
@@ -164,7 +179,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Outcome {
         outcome.quiet_writes += load.total() - before;
         let leader = ensemble.wait_for_leader().expect("a leader");
         let killed = Instant::now();
-        cause(fault, &mut ensemble, leader);
+        cause(fault, &mut ensemble, leader, &load);
         outcome.kills += 1;
         println!("round {round}: {} led; {fault:?}, over after {:?}", leader + 1, killed.elapsed());
     }
@@ -178,7 +193,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Outcome {
 }
 
 /// Does it, until there is a leader again and all servers serve.
-fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize) {
+fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize, load: &Load) {
     let servers = &mut ensemble.servers;
     match fault {
         Fault::Kill => {
@@ -199,6 +214,16 @@ fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize) {
             followers.iter().for_each(|&at| servers[at].launch().expect("a process"));
             eventually("one of the others leads", || ensemble.leader().is_some());
             ensemble.servers[leader].launch().expect("a process");
+        }
+        Fault::Upgrade => {
+            for at in [(leader + 1) % 3, (leader + 2) % 3, leader] {
+                let status = servers[at].stop();
+                assert!(status.is_some_and(|status| status.success()), "{status:?}");
+                servers[at].reconfigure(|config| config.binary(None)).expect("zoo.cfg");
+                servers[at].launch().expect("a process");
+                servers[at].wait_until_serving().expect("it serves again");
+                load.wait_for_writes(WRITES_BETWEEN);
+            }
         }
     }
     for server in &mut ensemble.servers {
