@@ -19,7 +19,7 @@ mod path_check;
 mod settings;
 mod shell;
 mod table;
-mod tokens;
+pub mod tokens;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};

@@ -3,13 +3,15 @@
 
 /// The words of a line, and whether a quote was left open.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Words {
-    pub(crate) words: Vec<String>,
-    pub(crate) open_quote: bool,
+pub struct Words {
+    /// The words.
+    pub words: Vec<String>,
+    /// A quote without its partner was skipped.
+    pub open_quote: bool,
 }
 
 /// Splits a line. A line of blanks only has no words.
-pub(crate) fn split(line: &str) -> Words {
+pub fn split(line: &str) -> Words {
     let mut result = Words::default();
     let mut rest = line.trim_start();
     while let Some(first) = rest.chars().next() {
@@ -35,7 +37,7 @@ pub(crate) fn split(line: &str) -> Words {
 }
 
 /// A word as it must be typed to stay one word.
-pub(crate) fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain =
         !word.is_empty() && !word.contains(char::is_whitespace) && !word.starts_with(['"', '\'']);
     match (plain, word.contains('"')) {
