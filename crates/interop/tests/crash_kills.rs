@@ -50,8 +50,6 @@ struct Campaign {
     disk: ForgetfulDisk,
     loads: Vec<Load>,
     dice: Dice,
-    /// Whether some crashes leave a part of what was not forced.
-    tears: bool,
     /// Whether the server is made one that does not force directories, behind its first crash.
     skips_names: bool,
     tally: Tally,
@@ -65,7 +63,7 @@ impl Campaign {
         let mut dice = Dice::new(seed);
         let loads = (0..CLIENTS).map(|i| Load::new(i, Dice::new(dice.roll()))).collect();
         let tally = Tally::default();
-        Ok(Self { server, disk, loads, dice, tears: true, skips_names: false, tally })
+        Ok(Self { server, disk, loads, dice, skips_names: false, tally })
     }
 
     /// From a start to a kill and what it leaves. What was lost before, if anything was.
@@ -87,7 +85,8 @@ impl Campaign {
         self.server.wait_until_killed()?;
         self.tally.kills += 1;
         let mut torn = Dice::new(self.dice.roll());
-        let tears = self.tears && self.tally.kills.is_multiple_of(3);
+        // Some crashes leave a part of what was not forced.
+        let tears = self.tally.kills.is_multiple_of(3);
         let keep = if tears { Keep::Some(&mut torn) } else { Keep::Forced };
         let forgotten = self.disk.crash(keep)?;
         self.tally.forgotten_files += forgotten.files;
@@ -207,11 +206,7 @@ fn nothing_acknowledged_is_lost_with_other_settings() {
         ("txnLogSizeLimitInKb", "64"),
         ("snapshot.compression.method", "gz"),
     ];
-    let mut campaign = Campaign::new(&lines, seed).expect("a campaign");
-    // Without space ahead there are no marks that tell a lost sector within the last group from
-    // damage: such a log is refused, with nothing lost. So here nothing survives but what was forced.
-    campaign.tears = false;
-    survives(campaign, kills, seed);
+    survives(Campaign::new(&lines, seed).expect("a campaign"), kills, seed);
 }
 
 #[test]

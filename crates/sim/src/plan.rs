@@ -179,9 +179,7 @@ impl Plan {
             hash_seed,
         };
         let log = TxnLogOptions {
-            // Never 0: without space ahead there are no marks, and recovery then takes a batch whose
-            // first sector was lost for damage (`storage::txn_log::format`).
-            pre_alloc_bytes: rng.pick(&[1, 4 << 10, 16 << 10, 64 << 10]),
+            pre_alloc_bytes: rng.pick(&[0, 4 << 10, 16 << 10, 64 << 10]),
             fill_chunk_bytes: rng.pick(&[512, 4 << 10, 16 << 10]),
             force_sync: true,
             size_limit_bytes: rng.pick(&[None, None, Some(8000)]),

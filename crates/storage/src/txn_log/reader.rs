@@ -259,7 +259,7 @@ impl<'d> LogReader<'d> {
         let (at, what, is_torn) = match tail {
             Tail::Clean { batch_start } => {
                 if !is_empty {
-                    // Without marks (no space ahead, or Java's file) any record may be of it.
+                    // Without marks (Java's file, or ours once it is ended) any record may be of it.
                     self.summary.last_batch = Some((batch_start.unwrap_or(HEADER_BYTES), end));
                     return Ok(());
                 }

@@ -27,7 +27,9 @@ use crate::names::log_name;
 /// How the log is written.
 #[derive(Debug, Clone)]
 pub struct TxnLogOptions {
-    /// `preAllocSize`: how far ahead space is zero-filled; 0 turns it off.
+    /// `preAllocSize`: how far ahead space is zero-filled while idle. With 0 each batch allocates what it
+    /// needs to the next 4 KiB: without forced zeros under a record, and the marks in them, a torn batch
+    /// could not be told from damage.
     pub pre_alloc_bytes: u64,
     /// Zero-filled at a time while idle; four times as much when a batch has to wait for it.
     pub fill_chunk_bytes: u64,
@@ -267,7 +269,6 @@ impl TxnLog {
 
     fn write_batch(&mut self) -> Result<(), CommitError> {
         let bytes = self.batch.len() as u64;
-        let is_padded = self.options.pre_alloc_bytes != 0;
         let name = self.dir.join(log_name(self.batch_first));
         if self.current.as_ref().is_some_and(|current| current.is_empty() && current.path != name) {
             self.end_file()?;
@@ -277,13 +278,11 @@ impl TxnLog {
         }
         let Some(current) = &self.current else { return Ok(()) };
         let (start, path) = (current.end, current.path.clone());
-        if is_padded {
-            let needed = start + bytes + BATCH_MARK_BYTES as u64 + FILL_MARK_BYTES;
-            if current.allocated < needed {
-                self.allocate_inline(needed)?;
-            }
-            self.batch.extend_from_slice(&batch_mark(start));
+        let needed = start + bytes + BATCH_MARK_BYTES as u64 + FILL_MARK_BYTES;
+        if current.allocated < needed {
+            self.allocate_inline(needed)?;
         }
+        self.batch.extend_from_slice(&batch_mark(start));
         let Some(current) = &mut self.current else { return Ok(()) };
         if let Err(e) = current.file.write_all_at(start, &self.batch) {
             return Err(self.undo_write(e));
@@ -303,8 +302,8 @@ impl TxnLog {
         Ok(())
     }
 
-    /// A record could not be written. Only a full disk may be undone: without space ahead, or on a
-    /// file system that writes elsewhere, it can still strike here. The file is cut and forced.
+    /// A record could not be written. Only a full disk may be undone: on a file system that writes
+    /// elsewhere it can still strike here. The file is cut and forced.
     fn undo_write(&mut self, error: io::Error) -> CommitError {
         let Some(current) = &mut self.current else { return self.full(error) };
         let path = current.path.clone();
@@ -321,7 +320,9 @@ impl TxnLog {
 
     /// Space for a batch that waits for it: much if there is, just enough if not.
     fn allocate_inline(&mut self, needed: u64) -> Result<(), CommitError> {
-        match self.allocate(align(needed + 4 * self.options.fill_chunk_bytes)) {
+        let ahead =
+            if self.options.pre_alloc_bytes == 0 { 0 } else { 4 * self.options.fill_chunk_bytes };
+        match self.allocate(align(needed + ahead)) {
             Err(CommitError::Full { .. }) if self.current.is_some() => self.allocate(align(needed)),
             done => done,
         }
@@ -365,14 +366,11 @@ impl TxnLog {
     /// Makes a complete file under the temporary name.
     fn make_spare(&mut self, target: u64) -> Result<(), CommitError> {
         let path = self.dir.join(SPARE_NAME);
-        let is_padded = self.options.pre_alloc_bytes != 0;
-        let len = if is_padded { align(target) } else { HEADER_BYTES };
+        let len = align(target);
         let made = (|| {
             let mut file = self.disk.create(&path)?;
             file.write_all_at(0, &HEADER)?;
-            if is_padded {
-                fill(&mut *file, HEADER_BYTES, len)?;
-            }
+            fill(&mut *file, HEADER_BYTES, len)?;
             file.sync_data()?;
             Ok(file)
         })();
@@ -394,7 +392,9 @@ impl TxnLog {
         let path = self.dir.join(log_name(self.batch_first));
         if self.spare.is_none() {
             let needed = HEADER_BYTES + batch_bytes + BATCH_MARK_BYTES as u64 + FILL_MARK_BYTES;
-            match self.make_spare(needed + self.options.fill_chunk_bytes) {
+            let ahead =
+                if self.options.pre_alloc_bytes == 0 { 0 } else { self.options.fill_chunk_bytes };
+            match self.make_spare(needed + ahead) {
                 Err(CommitError::Full { .. }) => self.make_spare(needed)?,
                 made => made?,
             }
