@@ -67,3 +67,18 @@ require_rookeeper() {
   fi
   return 1
 }
+
+# run_tool CLASS WORDS...: becomes the offline tool that Apache's class of this name is.
+run_tool() {
+  require_rookeeper || exit 1
+  exec "$ROOKEEPER" tool "$@"
+}
+
+# cfg_value KEY FILE: the last value of a key, without blanks around it and a comment behind it.
+cfg_value() {
+  [ -f "$2" ] || return 0
+  tr '\r' '\n' <"$2" | sed -n \
+    -e "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" -e t \
+    -e "s/^[[:space:]]*$1[[:space:]][[:space:]]*//p" |
+    sed -e 's/[[:space:]]#.*$//' -e 's/[[:space:]]*$//' | tail -n 1
+}

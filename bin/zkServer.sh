@@ -66,15 +66,6 @@ if [ -n "$2" ]; then
 fi
 echo "Using config: $ZOOCFG" >&2
 
-# cfg_value KEY FILE: the last value of a key, without blanks around it and a comment behind it.
-cfg_value() {
-  [ -f "$2" ] || return 0
-  tr '\r' '\n' <"$2" | sed -n \
-    -e "s/^[[:space:]]*$1[[:space:]]*[=:][[:space:]]*//p" -e t \
-    -e "s/^[[:space:]]*$1[[:space:]][[:space:]]*//p" |
-    sed -e 's/[[:space:]]#.*$//' -e 's/[[:space:]]*$//' | tail -n 1
-}
-
 ZOO_DATADIR="$(cfg_value dataDir "$ZOOCFG")"
 ZOO_DATALOGDIR="$(cfg_value dataLogDir "$ZOOCFG")"
 if [ -z "$ZOOPIDFILE" ] && [ -n "$ZOO_DATADIR" ]; then

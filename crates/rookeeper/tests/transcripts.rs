@@ -1,0 +1,38 @@
+//! What newcomers type, with the real scripts and the real binary, under dash and bash:
+//! `operations.md` section 9 and `tutorials.md`. The words and corners of `zkServer.sh` are tested
+//! with a stand-in in `zkserver_sh.rs`, the shell's commands in the crate `rookeeper-cli`.
+
+mod terminal;
+
+use terminal::{Distribution, shells};
+
+fn play(name: &str) {
+    for shell in shells() {
+        Distribution::new().play(shell, name);
+    }
+}
+
+#[test]
+fn a_newcomers_first_hour() {
+    play("single");
+}
+
+#[test]
+fn one_server_as_tutorials_have_it() {
+    play("tutorial");
+}
+
+#[test]
+fn snapshots_are_purged() {
+    play("purge");
+}
+
+#[test]
+fn three_servers_and_an_observer() {
+    play("ensemble");
+}
+
+#[test]
+fn directories_are_made_first() {
+    play("initialize");
+}
