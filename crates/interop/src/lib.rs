@@ -23,6 +23,7 @@ pub mod forgetful_disk;
 pub mod fourletter;
 pub mod golden;
 pub mod normalise;
+pub mod offline_tools;
 pub mod oracle;
 pub mod ports;
 pub mod process;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use rookeeper_server::real_disk::RealDisk;
+
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -18,6 +20,9 @@ Commands:
   cli [zkCli.sh's arguments]     the shell, interactive or one command
   bench [...]                    load a server and measure it; see bench --help
   sim [...]                      simulate a server, its disk and its clients; see sim --help
+  log <command> [...]            print, verify, compare, sum up, convert and repair transaction logs
+  snapshot <command> [...]       the same for snapshots
+  tool <class> [...]             an offline tool of Apache's by its name, with its arguments
   4lw <host> <port> <word>       send a four-letter word and print the answer
   version                        print the version
   help                           print this
@@ -31,6 +36,9 @@ fn main() -> ExitCode {
         Some("cli") => rookeeper_cli::run(args),
         Some("sim") => rookeeper_sim::run(args),
         Some("bench") => rookeeper_bench::run(args),
+        Some("log") => rookeeper_offline::log(RealDisk, args),
+        Some("snapshot") => rookeeper_offline::snapshot(RealDisk, args),
+        Some("tool") => rookeeper_offline::tool(RealDisk, args),
         Some("4lw") => four_letter_word(args),
         Some("version" | "--version" | "-V") => {
             println!(

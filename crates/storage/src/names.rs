@@ -61,6 +61,11 @@ pub(crate) fn zxid_in_name(name: &str, prefix: &str) -> Option<Zxid> {
     i64::from_str_radix(digits, 16).ok().map(Zxid)
 }
 
+/// The zxid in a snapshot's name.
+pub fn snapshot_zxid(name: &str) -> Option<Zxid> {
+    zxid_in_name(name, "snapshot")
+}
+
 /// A file and the zxid its name carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFile {

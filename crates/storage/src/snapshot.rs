@@ -15,7 +15,7 @@ mod writer;
 
 pub use codec::Compression;
 pub(crate) use reader::MAX_ITEM_BYTES;
-pub use reader::{looks_complete, read_snapshot, verify_snapshot};
+pub use reader::{inspect_snapshot, looks_complete, read_snapshot, recompress, verify_snapshot};
 pub use writer::{CompleteSnapshot, SnapshotWriter};
 pub(crate) use writer::{TEMPORARY_PREFIX, write_fresh};
 

@@ -1,10 +1,12 @@
 //! The transaction log: `storage-format.md` section 1, byte for byte.
 //!
 //! `format` has the bytes, `writer` appends, `file` reads one file, `tail` judges how a file ends,
-//! `reader` strings files together, `repair` makes a log fit to be continued.
+//! `reader` strings files together, `repair` makes a log fit to be continued, `inspect` looks into a
+//! file that may be anything.
 
 mod file;
 pub(crate) mod format;
+pub mod inspect;
 mod reader;
 mod repair;
 mod tail;

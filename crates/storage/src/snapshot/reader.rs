@@ -13,7 +13,8 @@ use rookeeper_proto::{Reader, Zxid};
 
 use super::SnapshotMeta;
 use super::body::{BodyParser, NullSink, SnapshotSink};
-use super::codec::{Compression, GZIP_MAGIC, XERIAL_MAGIC, decoder};
+use super::codec::{Compression, Encoder, GZIP_MAGIC, XERIAL_MAGIC, decoder};
+use super::writer::TEMPORARY_PREFIX;
 use crate::checksum::Checksum;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -57,27 +58,55 @@ pub fn read_snapshot(
     max_item_bytes: usize,
     sink: &mut dyn SnapshotSink,
 ) -> Result<SnapshotMeta> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let Some(zxid) = zxid_in_name(name, "snapshot") else {
+    let Some(zxid) = zxid_of(path) else {
         return Err(Error::refused(path, "is not named as a snapshot is"));
     };
-    let file = disk.open(path).map_err(Error::io("open", path))?;
-    let mut head = [0; 8];
-    let got = file.read_full_at(0, &mut head).map_err(Error::io("read", path))?;
-    let input = decoder(file, Compression::of_head(&head[..got]));
-    let input = input.map_err(Error::io("measure", path))?;
-    let mut stream = Stream {
-        path,
-        input,
-        buffer: Vec::new(),
-        at: 0,
-        is_end: false,
-        checksum: Checksum::default(),
-    };
-    stream.header()?;
-    stream.body(max_item_bytes, sink)?;
-    let (digest, last_zxid) = stream.trailers()?;
+    let mut stream = Stream::open(disk, path)?;
+    let (digest, last_zxid) = stream.read(max_item_bytes, sink)?;
     Ok(SnapshotMeta { path: path.to_owned(), zxid, digest, last_zxid })
+}
+
+/// Reads a snapshot whatever its file is called, as tools are given copies of any name; without a
+/// zxid in the name, that of the last trailer counts, else [`Zxid::UNKNOWN`].
+pub fn inspect_snapshot(
+    disk: &dyn Disk,
+    path: &Path,
+    sink: &mut dyn SnapshotSink,
+) -> Result<SnapshotMeta> {
+    let mut stream = Stream::open(disk, path)?;
+    let (digest, last_zxid) = stream.read(MAX_ITEM_BYTES, sink)?;
+    let zxid = zxid_of(path).or(last_zxid).unwrap_or(Zxid::UNKNOWN);
+    Ok(SnapshotMeta { path: path.to_owned(), zxid, digest, last_zxid })
+}
+
+/// Writes the same snapshot into another container: `to`, which must not exist, holds the same
+/// bytes under another compression. Nothing is left behind when `from` is not whole.
+pub fn recompress(disk: &dyn Disk, from: &Path, to: &Path, into: Compression) -> Result<()> {
+    inspect_snapshot(disk, from, &mut NullSink)?;
+    let mut input = Stream::open(disk, from)?;
+    let temporary = to.with_file_name(format!("{TEMPORARY_PREFIX}converted.tmp"));
+    if disk.exists(to).map_err(Error::io("look for", to))? {
+        return Err(Error::refused(to, "is there already"));
+    }
+    let file = disk.create(&temporary).map_err(Error::io("create", &temporary))?;
+    let mut out = Encoder::new(file, into).map_err(Error::io("write", &temporary))?;
+    loop {
+        input.fill(CHUNK_BYTES)?;
+        if input.buffer.is_empty() {
+            break;
+        }
+        out.write_all(&input.buffer).map_err(Error::io("write", &temporary))?;
+        input.buffer.clear();
+    }
+    out.finish().map_err(Error::io("force", &temporary))?;
+    disk.rename(&temporary, to).map_err(Error::io("rename", &temporary))?;
+    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    disk.sync_dir(dir).map_err(Error::io("force", dir))
+}
+
+fn zxid_of(path: &Path) -> Option<Zxid> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    zxid_in_name(name, "snapshot")
 }
 
 struct Stream<'p> {
@@ -91,7 +120,30 @@ struct Stream<'p> {
     checksum: Checksum,
 }
 
+impl<'p> Stream<'p> {
+    fn open(disk: &dyn Disk, path: &'p Path) -> Result<Self> {
+        let file = disk.open(path).map_err(Error::io("open", path))?;
+        let mut head = [0; 8];
+        let got = file.read_full_at(0, &mut head).map_err(Error::io("read", path))?;
+        let input = decoder(file, Compression::of_head(&head[..got]));
+        let input = input.map_err(Error::io("measure", path))?;
+        let (buffer, checksum) = (Vec::new(), Checksum::default());
+        Ok(Self { path, input, buffer, at: 0, is_end: false, checksum })
+    }
+}
+
 impl Stream<'_> {
+    #[allow(clippy::type_complexity, reason = "the two trailers, each of which may be missing")]
+    fn read(
+        &mut self,
+        max_item_bytes: usize,
+        sink: &mut dyn SnapshotSink,
+    ) -> Result<(Option<(Zxid, TxnDigest)>, Option<Zxid>)> {
+        self.header()?;
+        self.body(max_item_bytes, sink)?;
+        self.trailers()
+    }
+
     fn corrupt(&self, within: u64, expected: impl ToString, found: impl ToString) -> Error {
         Error::corrupt(self.path, self.at + within, expected.to_string(), found.to_string())
     }

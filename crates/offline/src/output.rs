@@ -1,0 +1,118 @@
+//! Where results and complaints go, and why a tool stops.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::FAILED;
+
+/// Why a tool ends before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Nobody reads the results any more.
+    Closed,
+    /// Everything is said.
+    Printed(i32),
+    /// With a line for standard error.
+    Said { text: String, code: i32 },
+}
+
+/// An exit code, or why there is none.
+pub(crate) type Outcome<T = i32> = Result<T, Stop>;
+
+impl Stop {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self::with_code(text, FAILED)
+    }
+
+    pub(crate) fn with_code(text: impl Into<String>, code: i32) -> Self {
+        Self::Said { text: text.into(), code }
+    }
+}
+
+impl From<rookeeper_storage::Error> for Stop {
+    fn from(error: rookeeper_storage::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::new(format!("cannot write the results: {error}")),
+        }
+    }
+}
+
+/// Both streams.
+pub(crate) struct Output {
+    out: BufWriter<Box<dyn Write>>,
+    err: Box<dyn Write>,
+    /// Whether a person watches standard error.
+    is_watched: bool,
+    shown: Option<Instant>,
+}
+
+/// How often progress is shown.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+impl Output {
+    pub(crate) fn standard() -> Self {
+        let is_watched = io::stderr().is_terminal();
+        let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        Self { out: BufWriter::new(out), err, is_watched, shown: None }
+    }
+
+    /// A line of a result.
+    pub(crate) fn line(&mut self, text: &str) -> Outcome<()> {
+        self.text(text)?;
+        self.text("\n")
+    }
+
+    /// Text of a result.
+    pub(crate) fn text(&mut self, text: &str) -> Outcome<()> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// A value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &serde_json::Value) -> Outcome<()> {
+        self.line(&value.to_string())
+    }
+
+    /// A line that is no result. Its loss is not worth a failure.
+    pub(crate) fn err(&mut self, text: &str) {
+        self.clear();
+        let _ = writeln!(self.err, "{text}");
+        let _ = self.err.flush();
+    }
+
+    pub(crate) fn flush(&mut self) -> Outcome<()> {
+        self.clear();
+        Ok(self.out.flush()?)
+    }
+
+    /// Shows how far a tool is, on a terminal and not too often.
+    pub(crate) fn progress(&mut self, text: impl FnOnce() -> String) {
+        let is_due = self.shown.is_none_or(|shown| PROGRESS_EVERY <= shown.elapsed());
+        if self.is_watched && is_due {
+            self.shown = Some(Instant::now());
+            let _ = write!(self.err, "\r\x1b[K{}", text());
+            let _ = self.err.flush();
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(self.err, "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    /// Output for nobody; as if watched, so that progress is written, too.
+    pub(crate) fn unseen() -> Self {
+        let (out, err) = (Box::new(io::sink()), Box::new(io::sink()));
+        Self { out: BufWriter::new(out), err, is_watched: true, shown: None }
+    }
+}
