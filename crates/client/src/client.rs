@@ -95,6 +95,14 @@ impl Builder {
         self
     }
 
+    /// Credentials the session has from the start, on every connection; see [`Client::add_auth`].
+    /// A server that refuses them ends the session.
+    #[must_use]
+    pub fn auth(mut self, scheme: &str, auth: &[u8]) -> Self {
+        self.config.auths.push((scheme.to_owned(), auth.to_vec()));
+        self
+    }
+
     /// Resumes a session instead of creating one.
     #[must_use]
     pub fn resume(mut self, credentials: Credentials) -> Self {

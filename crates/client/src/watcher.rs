@@ -4,10 +4,13 @@
 //! [`Notice::MayHaveMissed`], as after a reconnection.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use futures_core::Stream;
 use rookeeper_proto::Zxid;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::connect_string::Chroot;
 use crate::driver::Control;
@@ -88,7 +91,6 @@ impl Drop for Sink {
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<QueueState>,
-    notify: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +98,8 @@ struct QueueState {
     /// `None` stands for [`Notice::MayHaveMissed`].
     notices: VecDeque<Option<Raw>>,
     ended: bool,
+    /// Whoever waits; there is one watcher and so at most one.
+    waker: Option<Waker>,
 }
 
 impl Queue {
@@ -104,7 +108,7 @@ impl Queue {
     }
 
     fn push(&self, notice: Option<Raw>) {
-        self.with(|state| {
+        let waker = self.with(|state| {
             if state.notices.len() >= QUEUE_MAX {
                 state.notices.clear();
                 state.notices.push_back(None);
@@ -113,21 +117,28 @@ impl Queue {
             if !repeated {
                 state.notices.push_back(notice);
             }
+            state.waker.take()
         });
-        self.notify.notify_one();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     fn end(&self) {
-        self.with(|state| state.ended = true);
-        self.notify.notify_one();
+        let waker = self.with(|state| {
+            state.ended = true;
+            state.waker.take()
+        });
+        waker.into_iter().for_each(Waker::wake);
     }
 
-    /// The next notice; `Err` when there will be none.
-    fn take(&self) -> Option<Result<Option<Raw>, ()>> {
+    /// The next notice; `Ready(None)` when there will be none.
+    fn poll(&self, context: &Context<'_>) -> Poll<Option<Option<Raw>>> {
         self.with(|state| match state.notices.pop_front() {
-            Some(notice) => Some(Ok(notice)),
-            None if state.ended => Some(Err(())),
-            None => None,
+            Some(notice) => Poll::Ready(Some(notice)),
+            None if state.ended => Poll::Ready(None),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
         })
     }
 }
@@ -170,7 +181,7 @@ impl OneshotWatcher {
     }
 }
 
-/// A watch that stays until dropped or removed.
+/// A watch that stays until dropped or removed; also a [`Stream`] of its notices.
 #[derive(Debug)]
 pub struct PersistentWatcher {
     queue: Arc<Queue>,
@@ -182,14 +193,23 @@ impl PersistentWatcher {
     /// Waits for the next notice; `None` when the session ended or the watch was removed. May be
     /// dropped while waiting without losing anything.
     pub async fn next(&mut self) -> Option<Notice> {
-        loop {
-            match self.queue.take() {
-                Some(Ok(Some(raw))) => return Some(Notice::Event(raw.for_client(&self.chroot))),
-                Some(Ok(None)) => return Some(Notice::MayHaveMissed),
-                Some(Err(())) => return None,
-                None => self.queue.notify.notified().await,
-            }
-        }
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Option<Notice>> {
+        let notice = |raw: Option<Raw>| match raw {
+            Some(raw) => Notice::Event(raw.for_client(&self.chroot)),
+            None => Notice::MayHaveMissed,
+        };
+        self.queue.poll(context).map(|taken| taken.map(notice))
+    }
+}
+
+impl Stream for PersistentWatcher {
+    type Item = Notice;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Notice>> {
+        self.poll(context)
     }
 }
 
@@ -226,15 +246,17 @@ mod tests {
     #[test]
     fn a_full_queue_is_replaced_by_one_notice_of_the_loss() {
         let queue = Queue::default();
+        let context = Context::from_waker(Waker::noop());
+        let take = || queue.poll(&context);
         let raw = || Raw { kind: EventKind::NodeCreated, path: "/a".into(), zxid: Zxid(1) };
         (0..=QUEUE_MAX).for_each(|_| queue.push(Some(raw())));
-        assert!(matches!(queue.take(), Some(Ok(None))));
-        assert!(matches!(queue.take(), Some(Ok(Some(_)))));
-        assert!(queue.take().is_none());
+        assert!(matches!(take(), Poll::Ready(Some(None))));
+        assert!(matches!(take(), Poll::Ready(Some(Some(_)))));
+        assert!(take().is_pending());
         queue.push(None);
         queue.push(None);
         queue.end();
-        assert!(matches!(queue.take(), Some(Ok(None))));
-        assert!(matches!(queue.take(), Some(Err(()))));
+        assert!(matches!(take(), Poll::Ready(Some(None))));
+        assert!(matches!(take(), Poll::Ready(None)));
     }
 }

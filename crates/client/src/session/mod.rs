@@ -60,6 +60,8 @@ pub struct Config {
     pub fail_fast: bool,
     /// A session to resume instead of creating one.
     pub resume: Option<Credentials>,
+    /// Credentials sent on every connection: scheme and content.
+    pub auths: Vec<(String, Vec<u8>)>,
 }
 
 impl Default for Config {
@@ -73,6 +75,7 @@ impl Default for Config {
             in_flight_max: 1000,
             fail_fast: false,
             resume: None,
+            auths: Vec::new(),
         }
     }
 }
@@ -251,6 +254,8 @@ impl Session {
     /// A session that wants to connect at once: ask [`Session::poll`].
     pub fn new(config: Config, now: Millis) -> Self {
         let mut random = Random::new(config.seed);
+        let known = config.auths.iter().cloned();
+        let auths = known.map(|(scheme, auth)| Credential { scheme, auth, call: None }).collect();
         let mut session = Self {
             servers: Servers::new(config.servers, &mut random),
             random,
@@ -262,7 +267,7 @@ impl Session {
             next_xid: 1,
             last_sent: now,
             last_heard: now,
-            auths: Vec::new(),
+            auths,
             auths_in_flight: VecDeque::new(),
             watches: Watches::default(),
             waiting: VecDeque::new(),
