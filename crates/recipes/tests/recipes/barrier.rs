@@ -78,8 +78,8 @@ async fn nobody_waits_to_leave_for_one_that_has_died() {
     let theirs = DoubleBarrier::new(&client, "/both", 2);
     let entering = tokio::spawn(async move { theirs.enter().await });
     let ours = DoubleBarrier::new(&other, "/both", 2);
-    let mine = ours.enter();
-    let (theirs, mine) = (soon(entering).await.unwrap().unwrap(), soon(mine).await.unwrap());
+    let mine = soon(ours.enter()).await.unwrap();
+    let theirs = soon(entering).await.unwrap().unwrap();
     let leaving = tokio::spawn(mine.leave());
     other.sync("/").await.unwrap();
     assert!(!leaving.is_finished());
