@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rookeeper_client::{Client, SessionState};
 
+#[allow(unused_imports, reason = "each test binary uses a part")]
 pub use proxy::{Break, Proxy};
 
 /// Far longer than anything takes: it only turns a hang into a failure.

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rookeeper_interop::ports;
 use rookeeper_interop::process::{ServerProcess, tail};
-use rookeeper_interop::{fourletter, ports};
 use tempfile::TempDir;
 
 /// Names the configuration to the child.
@@ -47,9 +47,10 @@ impl TestServer {
         let log = home.path().join("server.log");
         let mut process = ServerProcess::spawn(command(&config), &log).expect("a process");
         let deadline = Instant::now() + super::PATIENCE;
+        // Only its own log tells that it is ours: what answers on the port may be another's server.
+        let ready = format!("on client port {port}");
         while Instant::now() < deadline {
-            let answer = fourletter::ask_within(addr, "srvr", Duration::from_secs(2));
-            if answer.is_ok_and(|answer| fourletter::mode_in(&answer).is_some()) {
+            if std::fs::read_to_string(&log).is_ok_and(|text| text.contains(&ready)) {
                 return Some(Self { addr, _process: process, _home: home });
             }
             if let Some(status) = process.exit_status() {
@@ -65,7 +66,7 @@ impl TestServer {
 fn command(config: &Path) -> Command {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
-    command.args(["--exact", ENTRY, "--nocapture"]).env(CONFIG, config);
+    command.args(["--exact", ENTRY, "--nocapture"]).env(CONFIG, config).env("RUST_LOG", "info");
     command
 }
 
