@@ -14,6 +14,7 @@ use rookeeper_tree::{DataTree, WatchMode, WatchTable, WatcherType, ZnodeRef};
 use crate::auth::{AuthRegistry, Identities};
 use crate::namespaces::Namespaces;
 use crate::outbox::ConnId;
+use crate::prep::is_fatal;
 use crate::replies;
 
 /// What a read may look at.
@@ -78,6 +79,8 @@ impl ReadContext<'_> {
             Request::RemoveWatches(r) => self.remove_watches(r),
             Request::SetWatches(r) | Request::SetWatches2(r) => self.set_watches(r, events),
             // A write that Java fails on before it has a zxid (see `Replica::submit_write`).
+            // A write of a learner's client that is not forwarded.
+            write if is_fatal(write) => Err(ErrorCode::BadArguments),
             _ => Err(ErrorCode::MarshallingError),
         }
     }

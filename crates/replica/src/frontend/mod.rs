@@ -29,6 +29,7 @@ use crate::conns::{Pending, Stage};
 use crate::limits;
 use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
+use crate::prep::is_fatal;
 use crate::reads::ReadContext;
 use crate::replica::{Forward, Replica, Role};
 use crate::replies;
@@ -462,10 +463,12 @@ impl Replica {
 
 /// The write in a frame; `None` where Java fails without consuming a zxid, observed on 3.9.5: a body
 /// that ends early or has an impossible length, and a multi with a null ACL. A multi it cannot decode
-/// does consume one: it is prepared as one that holds a read, which is refused the same way.
+/// does consume one: it is prepared as one that holds a read, which is refused the same way. Nor does a
+/// learner forward what its leader, if it is Java's, would propose and die of.
 fn decode_write(op: OpCode, body: &[u8], is_learner: bool) -> Option<Request<'_>> {
     match Request::read(op, &mut Reader::new(body)) {
         Ok(Request::Multi(ops)) if ops.iter().any(has_null_acl) => None,
+        Ok(request) if is_learner && is_fatal(&request) => None,
         Ok(request) => Some(request),
         Err(_) if op == OpCode::Multi && !is_learner => {
             Some(Request::Multi(vec![MultiOp::GetData(PathWatch { path: None, watch: false })]))

@@ -37,6 +37,7 @@ mod view;
 mod write;
 
 pub use config::PrepConfig;
+pub(crate) use poison::is_fatal;
 pub use view::{NodeView, QuotaView, TreeView};
 pub use write::{Outcome, Prepared, SessionState, WriteRequest};
 

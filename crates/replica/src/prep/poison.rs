@@ -5,10 +5,51 @@
 //! while it applies: what these functions refuse makes it throw there, on every replica and again
 //! at every restart. None of it has a use.
 
+use rookeeper_proto::CreateMode;
+use rookeeper_proto::client::request::{Create, SetData, Text};
+use rookeeper_proto::client::{MultiOp, Request};
+
 const LIMITS: &str = "/zookeeper_limits";
 const STATS: &str = "/zookeeper_stats";
 const SYSTEM: &str = "/zookeeper";
 const QUOTA: &str = "/zookeeper/quota";
+
+/// Whether a Java leader would propose what Java cannot apply: asked by learners, which do not prepare.
+pub(crate) fn is_fatal(request: &Request<'_>) -> bool {
+    match request {
+        Request::Create(c) | Request::Create2(c) | Request::CreateContainer(c) => {
+            names_fatal_limits_node(&c.path)
+        }
+        Request::CreateTtl(c) => is_timeless(c) || names_fatal_limits_node(&c.path),
+        Request::Delete(d) => names_fatal_limits_node(&d.path),
+        Request::SetData(s) => sets_fatal_stats(s),
+        Request::Multi(ops) => ops.iter().any(|op| match op {
+            MultiOp::Create(c)
+            | MultiOp::Create2(c)
+            | MultiOp::CreateContainer(c)
+            | MultiOp::CreateTtl(c) => names_fatal_limits_node(&c.path),
+            MultiOp::Delete(d) => names_fatal_limits_node(&d.path),
+            MultiOp::SetData(s) => sets_fatal_stats(s),
+            MultiOp::Check(_) | MultiOp::GetData(_) | MultiOp::GetChildren(_) => false,
+        }),
+        _ => false,
+    }
+}
+
+/// A createTTL of a mode without a time to live passes Java's checks if its time is negative; outside a
+/// multi it keeps its type, which is then applied as that of a TTL node.
+fn is_timeless(create: &Create<'_>) -> bool {
+    let mode = CreateMode::from_flags(create.flags);
+    mode.is_some_and(|mode| !mode.is_ttl()) && create.ttl_ms < 0
+}
+
+fn names_fatal_limits_node(path: &Text<'_>) -> bool {
+    path.as_deref().is_some_and(is_fatal_limits_node)
+}
+
+fn sets_fatal_stats(set: &SetData<'_>) -> bool {
+    set.path.as_deref().is_some_and(|path| is_fatal_stats(path, set.data))
+}
 
 /// A limits node whose creation or deletion Java cannot apply: directly below a node whose path
 /// begins like the system's own and is too short to have the quota prefix cut off.
@@ -67,6 +108,36 @@ mod tests {
         ] {
             assert!(!is_fatal_limits_node(harmless), "{harmless}");
         }
+    }
+
+    #[test]
+    fn requests() {
+        let create = |flags, ttl_ms| Create {
+            path: Some("/zookeeper/zookeeper_limits".into()),
+            data: None,
+            acls: None,
+            flags,
+            ttl_ms,
+        };
+        let harmless = |flags, ttl_ms| Create { path: Some("/a".into()), ..create(flags, ttl_ms) };
+        let set = |data| SetData {
+            path: Some("/zookeeper/quota/f/zookeeper_stats".into()),
+            data: Some(data),
+            version: -1,
+        };
+        assert!(is_fatal(&Request::Create(create(0, -1))));
+        assert!(is_fatal(&Request::SetData(set(b"count"))));
+        assert!(!is_fatal(&Request::SetData(set(b"count=1"))));
+        for (flags, ttl_ms, expected) in
+            [(0, -1, true), (0, 1, false), (5, -1, false), (9, -1, false)]
+        {
+            let create = harmless(flags, ttl_ms);
+            assert_eq!(is_fatal(&Request::CreateTtl(create.clone())), expected, "{flags} {ttl_ms}");
+            assert!(!is_fatal(&Request::Multi(vec![MultiOp::CreateTtl(create)])));
+        }
+        let multi = |op| Request::Multi(vec![MultiOp::Create(harmless(0, -1)), op]);
+        assert!(is_fatal(&multi(MultiOp::Create2(create(0, -1)))));
+        assert!(is_fatal(&multi(MultiOp::SetData(set(b"x")))));
     }
 
     #[test]
