@@ -1,6 +1,6 @@
 //! Sessions that are not like others, told as transcripts that two implementations must agree on word for
 //! word: those of a server without a leader (`readonlymode.enabled`) and those that only one server knows
-//! (`localSessionsEnabled`).
+//! (`localSessionsEnabled`). Beside them, writes that a member refuses by itself (`enableEagerACLCheck`).
 //!
 //! `ROOKEEPER_SPECIAL_LEFT` (`apache395`) is compared with `ROOKEEPER_SERVER` (`rookeeper`).
 //! Source: `client-protocol.md` 2.8 and 2.9.
@@ -434,4 +434,48 @@ fn local_sessions_that_are_upgraded() {
 #[test]
 fn local_sessions_that_stay_local() {
     compare(|flavour| local_story(flavour, "false"));
+}
+
+/// `enableEagerACLCheck` on a follower and on the leader: who may not is told so without a txn.
+fn eager_story(flavour: Flavour) -> Transcript {
+    let mut said = Transcript::new();
+    let config = config("false", "false").property("zookeeper.enableEagerACLCheck", "true");
+    let servers = three(flavour, &config);
+    for at in [0, 1] {
+        let mut client = Client::connect(servers[at].addr(), SESSION_MS).expect("a session");
+        let base = client.delete("/nobody", -1).expect("a reply").zxid;
+        let shut = format!("/shut-{at}");
+        let acl = [Acl::new(1, "world", "anyone")];
+        let made = client.call(op::CREATE, |frame| frame.create(&shut, None, &acl, 0));
+        assert_eq!(made.expect("a reply").error, 0);
+        let open = Acl::open();
+        let wrong = [Acl::new(31, "none-such", "")];
+        let below = format!("{shut}/below");
+        let body = Frame::new;
+        for (what, code, body) in [
+            ("create", op::CREATE, body().create(&below, None, &open, 0)),
+            ("create2", op::CREATE2, body().create(&below, None, &open, EPHEMERAL)),
+            ("createContainer", op::CREATE_CONTAINER, body().create(&below, None, &open, 4)),
+            ("wrong ACL", op::CREATE, body().create("/wrong", None, &wrong, 0)),
+            ("empty ACL", op::CREATE, body().create("/wrong", None, &[], 0)),
+            ("delete", op::DELETE, body().str(&below).int(-1)),
+            ("setData", op::SET_DATA, body().str(&shut).buffer(None).int(-1)),
+            ("setACL", op::SET_ACL, body().str(&shut).acl(Some(&open)).int(-1)),
+            ("a path of no node", op::SET_DATA, body().str("/none").buffer(None).int(-1)),
+            ("the root", op::CREATE, body().create("/", None, &open, 0)),
+            ("no path", op::DELETE, body().str("no-slash").int(-1)),
+            ("getData", op::GET_DATA, body().str(&shut).bool(false)),
+        ] {
+            let reply = client.call(code, |frame| frame.raw(&body.done())).expect("a reply");
+            let zxid = if reply.zxid == 0 { "none".to_owned() } else { Zxids(base).of(reply.zxid) };
+            said.push(format!("{at}: {what}: {} {zxid}", reply.error));
+        }
+        client.close().expect("closed");
+    }
+    said
+}
+
+#[test]
+fn writes_refused_before_they_are_forwarded() {
+    compare(eager_story);
 }

@@ -46,6 +46,8 @@ pub struct ReplicaConfig {
     pub skip_acl: bool,
     /// `digest.enabled`.
     pub digest_enabled: bool,
+    /// `enableEagerACLCheck`.
+    pub eager_acl_check: bool,
     /// `enforceQuota`.
     pub enforce_quota: bool,
     /// `extendedTypesEnabled`.
@@ -93,6 +95,7 @@ impl Default for ReplicaConfig {
             container_max_never_used_ms: 0,
             skip_acl: false,
             digest_enabled: true,
+            eager_acl_check: false,
             enforce_quota: false,
             extended_types: false,
             close_session_txn: true,

@@ -29,6 +29,7 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
         tick_time_ms: unsigned(sessions.tick_time_ms).max(1),
         leader_serves: config.quorum.leader_serves,
         local_sessions: local_sessions(config),
+        eager_acl_check: config.auth.eager_acl_check,
         read_only_after_ms: config
             .quorum
             .read_only_mode_enabled

@@ -13,6 +13,7 @@
 //!
 //! Java: ZooKeeperServer.processPacket, CommitProcessor, FinalRequestProcessor.
 
+mod eager;
 mod handshake;
 mod local_sessions;
 mod read_only;
@@ -207,8 +208,14 @@ impl Replica {
             self.drop_conn(id, "no writes are accepted now", outbox);
             return true;
         }
-        let Some(conn) = self.conns.at_mut(id) else { return true };
+        let Some(conn) = self.conns.at(id) else { return true };
         let session = conn.session;
+        if conn.pending.is_empty()
+            && let Some(code) = self.eager_refusal(&request, &conn.ids)
+        {
+            self.answer_unheard(id, xid, Zxid::ZERO, code, outbox);
+            return true;
+        }
         let refusal = self.upgrade_for(now, session, &request);
         let zxid = if self.role.is_learner() {
             let body = frame[RequestHeader::ENCODED_BYTES..].to_vec();
@@ -411,6 +418,24 @@ impl Replica {
             conn.stats.sent += 1;
         }
         Flow::Continue
+    }
+
+    /// Answers a request that goes no further with an error and no body.
+    fn answer_unheard(
+        &mut self,
+        id: ConnId,
+        xid: Xid,
+        zxid: Zxid,
+        code: ErrorCode,
+        outbox: &mut impl Outbox,
+    ) {
+        if let Some(out) = outbox.buffer(id) {
+            replies::header_only(out, xid, zxid, code);
+            self.stats.packets_sent += 1;
+        }
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.stats.sent += 1;
+        }
     }
 
     /// Sends an error without a body, then closes.

@@ -11,7 +11,6 @@ use crate::clock::Now;
 use crate::frontend::Flow;
 use crate::outbox::{ConnId, Outbox};
 use crate::replica::{Replica, Role};
-use crate::replies;
 
 impl Replica {
     /// Serves readers from now on, until [`Replica::stop_serving`].
@@ -65,12 +64,6 @@ impl Replica {
     }
 
     pub(super) fn answer_not_read_only(&mut self, id: ConnId, xid: Xid, outbox: &mut impl Outbox) {
-        if let Some(out) = outbox.buffer(id) {
-            replies::header_only(out, xid, self.tree.last_zxid(), ErrorCode::NotReadOnly);
-            self.stats.packets_sent += 1;
-        }
-        if let Some(conn) = self.conns.at_mut(id) {
-            conn.stats.sent += 1;
-        }
+        self.answer_unheard(id, xid, self.tree.last_zxid(), ErrorCode::NotReadOnly, outbox);
     }
 }

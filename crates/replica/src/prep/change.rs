@@ -15,7 +15,7 @@ use super::{Job, Prep, parent_of, poison};
 const CONFIG_PATH: &str = "/zookeeper/config";
 
 /// Nodes that cannot be deleted.
-const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG_PATH];
+pub(crate) const SPECIAL: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG_PATH];
 
 /// The version after a change, if the expected one is right. -1 expects any; the sum wraps.
 fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {

@@ -36,6 +36,7 @@ mod tests;
 mod view;
 mod write;
 
+pub(crate) use change::SPECIAL;
 pub use config::PrepConfig;
 pub(crate) use poison::is_fatal;
 pub use view::{NodeView, QuotaView, TreeView};

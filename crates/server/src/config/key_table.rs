@@ -125,7 +125,7 @@ pub(super) const TABLE: &[Key] = &[
     row("maxResponseCacheSize", Property, Int, "400", JvmOnly, "cache of encoded replies; replies are cheap here"),
     row("maxGetChildrenResponseCacheSize", Property, Int, "400", JvmOnly, "same for listings"),
     row("enforceQuota", Property, Bool, "false", Acts, "hard quotas refuse"),
-    row("enableEagerACLCheck", Property, Bool, "false", NotYet(Ensemble), "check ACLs before forwarding a write"),
+    row("enableEagerACLCheck", Property, Bool, "false", Acts, "check ACLs before forwarding a write"),
     row("skipACL", Property, YesNo, "no", Acts, "yes = no ACL checks at all"),
     row("flushDelay", Property, Long, "0", JvmOnly, "group commit delay; grouping needs none here"),
     row("maxWriteQueuePollTime", Property, Long, "", JvmOnly, "group commit"),
