@@ -75,7 +75,10 @@ impl Session {
             number += 1;
             self.try_to(|session, client| session.step(client, number, count));
         }
-        while self.at % 2 == 0 && !self.history.is_closed && self.history.violations.is_empty() {
+        while self.at.is_multiple_of(2)
+            && !self.history.is_closed
+            && self.history.violations.is_empty()
+        {
             self.try_to(|session, client| {
                 session.history.is_closed = true;
                 client.end()
