@@ -5,6 +5,7 @@
 
 pub mod config;
 mod core_thread;
+mod descriptors;
 mod ensemble;
 mod fourletter;
 pub mod fourletter_client;

@@ -25,6 +25,7 @@ use crate::config::areas::storage::Autopurge;
 use crate::config::shape::Mode;
 use crate::config::{self, Config, Invocation, Severity};
 use crate::core_thread::{CLIENT_PORT, Clock, Core, Wiring};
+use crate::descriptors;
 use crate::ensemble::{self, Ensemble};
 use crate::fourletter::FourLetter;
 use crate::log_thread::{self, LogInput, LogMail};
@@ -82,6 +83,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             Severity::Error => tracing::error!("{}", notice.text),
         }
     }
+    descriptors::raise_limit();
     match serve(config) {
         Ok(()) => 0,
         Err(failure) => {

@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Key] = &[
     row("secureClientPort", File, Int, "", NotYet(Security), "TLS listen port; without clientPort it refuses to start"),
     row("secureClientPortAddress", File, Host, "", NotYet(Security), "address to bind secureClientPort to"),
     row("observerMasterPort", File, Int, "0", NotYet(Ensemble), "port where followers accept observers, 0 = off"),
-    row("clientPortListenBacklog", File, Int, "-1", Acts, "listen backlog, -1 = 50"),
+    row("clientPortListenBacklog", File, Int, "-1", Acts, "listen backlog, -1 = 1024"),
     row("tickTime", File, Int, "3000", Acts, "base unit in ms"),
     row("maxClientCnxns", File, Int, "60", Acts, "connections per client address, 0 = unlimited"),
     row("minSessionTimeout", File, Int, "-1", Acts, "lower bound in ms, -1 = 2 ticks"),

@@ -25,8 +25,9 @@ pub struct ClientPorts {
     pub sessionless_timeout_ms: i32,
 }
 
-/// What Java takes when the backlog is not given.
-const DEFAULT_BACKLOG: i32 = 50;
+/// When the backlog is not given. Java takes 50, so that most of a storm of connections is dropped by
+/// the kernel and tries again a second later. The kernel's own limit applies as well.
+const DEFAULT_BACKLOG: i32 = 1024;
 
 impl ClientPorts {
     pub(in crate::config) fn read(reader: &mut Reader<'_>) -> Result<Self, ConfigError> {
