@@ -1,7 +1,7 @@
 //! Every key wrong in turn: exact text, place and exit code; and the values that are only corrected.
 
 use super::{good, run, said};
-use crate::config::keys::{self, Kind};
+use crate::config::keys::{self, Action, Kind};
 use proptest::prelude::*;
 
 const BASE: &str = "dataDir=/d\n";
@@ -251,6 +251,55 @@ fn properties_are_read_leniently_but_never_silently() {
     ] {
         assert!(all.contains(text), "{text}:\n{all}");
     }
+}
+
+/// Every key of the table, wrong in a way of its kind: refused with place, key, value and remedy, or a
+/// notice names the key and what holds instead. Never taken silently for something else. Keys without
+/// an effect are named as such, whatever their value; those of hooks and clients without a word.
+#[test]
+fn no_key_of_any_kind_is_wrong_silently() {
+    let mut seen = 0;
+    let mut silent = Vec::new();
+    for key in keys::all() {
+        let wrong = match key.kind {
+            Kind::Int | Kind::Long | Kind::Float | Kind::Bool | Kind::YesNo => ["wr0ng", "-", ""],
+            _ => continue,
+        };
+        if key.action == Action::Silent {
+            continue;
+        }
+        for value in wrong {
+            // Nothing, where something would have no effect.
+            if value.is_empty() && key.action != Action::Acts {
+                continue;
+            }
+            let name = key.name.replace('*', if key.name.ends_with(".*") { "1" } else { ".1" });
+            let (line, text) = match key.property() {
+                Some(property) if key.place == keys::Place::Flag => {
+                    (format!("-D{}={value} zoo.cfg", property.replace('*', ".1")), String::new())
+                }
+                _ => ("zoo.cfg".to_owned(), format!("{name}={value}\n")),
+            };
+            let text = format!("{BASE}{text}clientPort=2181\n");
+            match run(&line, &[("zoo.cfg", &text)]) {
+                Err(error) => {
+                    assert_eq!(error.key.as_deref(), Some(name.as_str()), "{name}: {error}");
+                    assert!(!error.remedy.is_empty(), "{name}: {error}");
+                    assert!(line != "zoo.cfg" || error.line == Some(2), "{name}: {error}");
+                    assert!(error.to_string().contains(&format!("{name}={value}")), "{error}");
+                }
+                Ok(config) => {
+                    let all = said(&config).join("\n");
+                    if !all.contains(&name) {
+                        silent.push(format!("{name}={value:?}"));
+                    }
+                }
+            }
+            seen += 1;
+        }
+    }
+    assert!(silent.is_empty(), "taken silently: {silent:#?}");
+    assert!(200 < seen, "{seen}");
 }
 
 #[test]
