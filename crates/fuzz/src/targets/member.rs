@@ -215,20 +215,29 @@ impl Bench {
             2 => {
                 // Following, synchronised by an empty DIFF.
                 let leader = self.find(Port::Leader);
-                self.packet(leader, PacketType::LeaderInfo, Zxid::new(2, 0), &[0, 1, 0, 0]);
-                self.packet(leader, PacketType::Diff, Zxid::new(1, 1), &[]);
-                self.packet(leader, PacketType::NewLeader, Zxid::new(2, 0), b"");
-                self.packet(leader, PacketType::UpToDate, Zxid::new(2, 0), &[]);
+                for (kind, zxid, data) in [
+                    (PacketType::LeaderInfo, Zxid::new(2, 0), &[0, 1, 0, 0][..]),
+                    (PacketType::Diff, Zxid::new(1, 1), &[]),
+                    (PacketType::NewLeader, Zxid::new(2, 0), &[]),
+                    (PacketType::UpToDate, Zxid::new(2, 0), &[]),
+                ] {
+                    self.packet(leader, kind, zxid, data);
+                    self.pass(1);
+                }
             }
             4 => {
                 // Leading, with one follower in step.
                 let info =
                     LearnerInfo { sid: Sid(1), protocol_version: 0x10000, config_version: 0 };
                 let learner = self.accept(Port::Learner);
-                self.packet(learner, PacketType::FollowerInfo, Zxid::new(1, 0), &info.to_bytes());
-                self.packet(learner, PacketType::AckEpoch, Zxid::new(1, 1), &[0, 0, 0, 1]);
-                self.packet(learner, PacketType::Ack, Zxid::new(2, 0), &[]);
-                self.pass(10);
+                for (kind, zxid, data) in [
+                    (PacketType::FollowerInfo, Zxid::new(1, 0), &info.to_bytes()[..]),
+                    (PacketType::AckEpoch, Zxid::new(1, 1), &[0, 0, 0, 1]),
+                    (PacketType::Ack, Zxid::new(2, 0), &[]),
+                ] {
+                    self.packet(learner, kind, zxid, data);
+                    self.pass(1);
+                }
             }
             _ => {}
         }
@@ -614,4 +623,24 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         ],
     ));
     seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else the inputs of a stage would not begin where it says.
+    #[test]
+    fn the_stages_are_reached() {
+        let at = |stage| {
+            let mut bench = Bench::new();
+            bench.begin(stage);
+            (bench.member.peer().state(), bench.member.replica().role())
+        };
+        assert_eq!(at(0), (ServerState::Looking, Role::Looking));
+        assert_eq!(at(1), (ServerState::Following, Role::Looking));
+        assert_eq!(at(2), (ServerState::Following, Role::Following));
+        assert_eq!(at(3), (ServerState::Leading, Role::Looking));
+        assert_eq!(at(4), (ServerState::Leading, Role::Leading));
+    }
 }

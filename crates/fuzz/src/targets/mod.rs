@@ -19,6 +19,7 @@ mod response;
 mod round_trip;
 mod shell_line;
 mod snapshot_file;
+mod story;
 mod tree_sink;
 mod txn;
 mod zoo_cfg;

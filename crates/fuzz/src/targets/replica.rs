@@ -20,7 +20,7 @@ use rookeeper_tree::DataTree;
 
 use super::outbox::MemOutbox;
 use super::tree_sink::{OPTIONS, TreeSink};
-use super::{goldens, request};
+use super::{goldens, request, story};
 use crate::input::{Input, put_piece};
 
 /// Connections at a time.
@@ -268,8 +268,25 @@ impl Bench {
     }
 }
 
+/// A session that does a bit of everything; time passes, and it ends.
+fn story() -> Vec<u8> {
+    let mut steps = vec![0, 1, 5, 0, 0xff, 8, 1, 0, 2, 5, 1, 0xff, 8, 1];
+    for (number, request) in story::requests().iter().enumerate() {
+        let mut body = Vec::new();
+        request.write(&mut body);
+        steps.extend_from_slice(&[2, 0, request::place(request.op()), 1 + number as u8]);
+        put_piece(&mut steps, &body);
+        // The log is not always as quick as the requests.
+        if number % 3 == 0 {
+            steps.extend_from_slice(&[8, 9]);
+        }
+    }
+    steps.extend_from_slice(&[8, 99, 7, 0x0b, 0xb8, 8, 99]);
+    steps
+}
+
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
+    let mut seeds = vec![story()];
     // One connection, a session, one request of the goldens, the end; then many in one session.
     let begin = [0, 1, 5, 0, 0xff, 8, 1];
     let requests = goldens::requests();
@@ -278,7 +295,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         for (op, body) in chunk.iter().filter(|(op, _)| *op != OpCode::CloseSession) {
             one.extend_from_slice(&[2, 0, request::place(*op), 9]);
             put_piece(&mut one, body);
-            one.extend_from_slice(&[8, 9]);
+            // Some requests end the connection: the next one comes on a new one of the same session.
+            one.extend_from_slice(&[8, 9, 6, 0, 0, 1, 5, 0, 0, 8, 9]);
         }
         seeds.push(one);
     }
@@ -299,4 +317,25 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seeds.push(one);
     }
     seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else the search would begin at closed doors.
+    #[test]
+    fn the_first_seed_does_something() {
+        let mut bench = Bench::new();
+        let seed = seeds().swap_remove(0);
+        let mut input = Input::new(&seed);
+        while !input.is_empty() {
+            bench.step(&mut input);
+        }
+        bench.commit(usize::MAX);
+        assert!(20 < bench.rebuilt.last_zxid().0, "{}", bench.rebuilt.last_zxid());
+        assert!(13 < bench.rebuilt.node_count(), "{}", bench.rebuilt.node_count());
+        assert_eq!(bench.rebuilt.sessions().len(), 2);
+        bench.end();
+    }
 }

@@ -88,3 +88,28 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
     written.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seeds are snapshots, also those in containers made here.
+    #[test]
+    fn most_seeds_are_sound() {
+        let is_sound = |seed: &Vec<u8>| match seed[0] {
+            3 => body(&seed[2..], usize::MAX).is_ok_and(|(is_done, ..)| is_done),
+            how => {
+                let disk = MemDisk::new();
+                let dirs = DataDirs::new(Path::new("/data"), None);
+                let name =
+                    ["snapshot.27", "snapshot.27.gz", "snapshot.27.snappy"][usize::from(how)];
+                disk.put(&dirs.snap_dir.join(name), &seed[1..]);
+                recover(&disk, &dirs, &RecoverOptions::default(), &mut TreeSink::new()).is_ok()
+            }
+        };
+        let seeds = seeds();
+        for (at, seed) in seeds.iter().enumerate() {
+            assert!(is_sound(seed), "seed {at} of {}", seeds.len());
+        }
+    }
+}
