@@ -18,7 +18,7 @@ use rookeeper_fuzz::{TARGETS, Target, corpus};
 /// Larger inputs stay out of the repository.
 const INPUT_BYTES_MAX: u64 = 8 << 10;
 /// As do more than this, the largest first.
-const INPUTS_MAX: usize = 120;
+const INPUTS_MAX: usize = 400;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

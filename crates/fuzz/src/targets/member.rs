@@ -10,12 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookeeper_proto::client::connect::ConnectRequest;
+use rookeeper_proto::client::{ConnectRequest, Request};
 use rookeeper_proto::quorum::{
-    InitialMessage, LearnerInfo, Notification, PacketType, QuorumPacket, ServerState,
+    ForwardedBody, InitialMessage, LearnerInfo, Notification, PacketType, QuorumPacket,
+    ServerState, Touches,
 };
 use rookeeper_proto::txn::{Record, Txn, TxnHeader};
-use rookeeper_proto::{OpCode, SessionId, Sid, Zxid};
+use rookeeper_proto::{Id, OpCode, SessionId, Sid, Zxid};
 use rookeeper_replica::auth::{AuthConfig, AuthRegistry};
 use rookeeper_replica::prep::PrepConfig;
 use rookeeper_replica::{
@@ -28,9 +29,9 @@ use rookeeper_zab::{
     Conn, Effects, EnsembleConfig, HistoryAnswer, Instant, Peer, Settings, Start, TxnRecord,
 };
 
-use super::goldens;
 use super::outbox::MemOutbox;
 use super::tree_sink::{OPTIONS, TreeSink};
+use super::{goldens, request, story};
 use crate::input::{Input, put_piece};
 
 const MEMBERS: &str = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\n\
@@ -38,20 +39,7 @@ const MEMBERS: &str = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\n\
 /// Largest data of a packet, path or datum: small, so that the bound on memory is one.
 const DATA_BYTES_MAX: usize = 1 << 20;
 const CONNS_MAX: usize = 12;
-const KINDS: [PacketType; 12] = [
-    PacketType::Diff,
-    PacketType::Trunc,
-    PacketType::Snap,
-    PacketType::NewLeader,
-    PacketType::UpToDate,
-    PacketType::Proposal,
-    PacketType::Commit,
-    PacketType::Inform,
-    PacketType::LeaderInfo,
-    PacketType::AckEpoch,
-    PacketType::FollowerInfo,
-    PacketType::Ack,
-];
+const KINDS: &[PacketType] = PacketType::ALL;
 
 pub(super) fn run(data: &[u8]) {
     let mut input = Input::new(data);
@@ -151,6 +139,7 @@ impl Bench {
         let config = Arc::new(config);
         let mut settings = Settings::new(Sid(3));
         settings.packet_data_bytes = DATA_BYTES_MAX;
+        settings.is_reconfig_enabled = true;
         let start = Start {
             settings,
             election_addresses: Vec::new(),
@@ -170,7 +159,7 @@ impl Bench {
         let parts = Parts {
             tree: disk.reload(),
             auth,
-            prep: PrepConfig { standalone: false, ..PrepConfig::default() },
+            prep: PrepConfig { standalone: false, reconfig: true, ..PrepConfig::default() },
             role: Role::Looking,
             seed: 3,
         };
@@ -255,10 +244,13 @@ impl Bench {
     }
 
     fn packet(&mut self, conn: Option<Conn>, kind: PacketType, zxid: Zxid, data: &[u8]) {
-        let packet = match data {
+        let mut packet = match data {
             [] => QuorumPacket::bare(kind, zxid),
             data => QuorumPacket::with_data(kind, zxid, data),
         };
+        if kind == PacketType::Request {
+            packet.auth = Some(vec![Id { scheme: "ip".to_owned(), id: "127.0.0.1".to_owned() }]);
+        }
         self.bytes(conn, &packet.to_bytes());
     }
 
@@ -302,14 +294,14 @@ impl Bench {
             }
             5 | 6 => {
                 let conn = self.pick(input.byte());
-                let (kind, zxid) = (*input.pick(&KINDS), zxid(input));
+                let (kind, zxid) = (*input.pick(KINDS), zxid(input));
                 self.packet(conn, kind, zxid, input.piece());
             }
             7 => {
                 // A record of a known type, from whoever.
                 let conn = self.pick(input.byte());
                 let (kind, zxid, mut txn) =
-                    (*input.pick(&KINDS), zxid(input), input.pick(txns).clone());
+                    (*input.pick(KINDS), zxid(input), input.pick(txns).clone());
                 if let Some(field) = txn.get_mut(12..20) {
                     field.copy_from_slice(&zxid.0.to_be_bytes());
                 }
@@ -612,6 +604,62 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             vec![10, 0x10, 0],
         ],
     ));
+    // Clients of a leader: what they write is acknowledged by the follower. Clients of a follower: what they
+    // write is forwarded. A learner of the leader forwards the same.
+    let (mut of_leader, mut of_follower, mut of_learner) =
+        (vec![4, 12, 0], vec![2, 12, 0], vec![4]);
+    // The first one is the session.
+    of_leader.extend_from_slice(&write);
+    of_leader.extend(packet(PacketType::Ack, 2, 1, b""));
+    let mut writes = 1;
+    for (number, request) in story::requests().iter().enumerate() {
+        let (number, op) = (1 + number as u8, request::place(request.op()));
+        let mut body = Vec::new();
+        request.write(&mut body);
+        let forwarded = ForwardedBody {
+            session: SessionId(1),
+            cxid: i32::from(number),
+            op: request.op().as_i32(),
+            body: &body,
+        };
+        for steps in [&mut of_leader, &mut of_follower] {
+            steps.extend_from_slice(&[12, 1, op, number]);
+            put_piece(steps, &body);
+            steps.extend_from_slice(&write);
+        }
+        // An acknowledgement of what was never proposed would end the learner's connection.
+        let is_read = matches!(
+            request,
+            Request::Exists(_)
+                | Request::GetData(_)
+                | Request::GetChildren2(_)
+                | Request::GetAcl(_)
+                | Request::MultiRead(_)
+                | Request::AddWatch(_)
+                | Request::GetEphemerals(_)
+                | Request::GetAllChildrenNumber(_)
+                | Request::CheckWatches(_)
+                | Request::RemoveWatches(_)
+                | Request::SetWatches2(_)
+                | Request::Sync(_)
+                | Request::WhoAmI
+                | Request::Ping
+        );
+        if !is_read {
+            writes += 1;
+            of_leader.extend(packet(PacketType::Ack, 2, writes, b""));
+        }
+        of_follower.extend(txn(PacketType::Proposal, 2, number, number));
+        of_follower.extend(packet(PacketType::Commit, 2, number, b""));
+        of_learner.extend(packet(PacketType::Request, 255, 0, &forwarded.to_bytes()));
+        of_learner.extend_from_slice(&write);
+        of_learner.extend(packet(PacketType::Ack, 2, number, b""));
+    }
+    let touches = Touches::to_bytes([(SessionId(1), 4000)]);
+    for kind in [PacketType::Ping, PacketType::Revalidate, PacketType::Sync] {
+        of_learner.extend(packet(kind, 2, 1, &touches));
+    }
+    seeds.extend([of_leader, of_follower, of_learner]);
     seeds.push(steps(
         0,
         &[
@@ -628,6 +676,26 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What clients and learners send to a leader is done.
+    #[test]
+    fn the_leaders_seeds_do_something() {
+        let seeds = seeds();
+        let leading: Vec<i64> = seeds
+            .iter()
+            .filter(|seed| seed[0] == 4)
+            .map(|seed| {
+                let mut input = Input::new(seed);
+                let mut bench = Bench::new();
+                bench.begin(input.byte());
+                while !input.is_empty() {
+                    bench.step(&mut input, &goldens::txns());
+                }
+                bench.member.replica().tree().last_zxid().0 & 0xff
+            })
+            .collect();
+        assert!(leading.iter().filter(|counter| 15 < **counter).count() >= 2, "{leading:?}");
+    }
 
     /// Else the inputs of a stage would not begin where it says.
     #[test]
