@@ -8,12 +8,12 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use rookeeper_interop::offline_tools::{CASES, golden, told};
-use terminal::{Distribution, shells};
+use terminal::{Distribution, under_each_shell};
 
 #[test]
 fn they_say_what_apache_says() {
-    let mut differences = Vec::new();
-    for shell in shells() {
+    under_each_shell(|shell| {
+        let mut differences = Vec::new();
         let world = Distribution::new();
         let links = world.home().join("links");
         fs::create_dir(&links).expect("made");
@@ -38,6 +38,6 @@ fn they_say_what_apache_says() {
                 differences.push(format!("{name} under {shell}: got\n{got}\nexpected\n{expected}"));
             }
         }
-    }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    });
 }

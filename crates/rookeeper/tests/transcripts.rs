@@ -4,12 +4,10 @@
 
 mod terminal;
 
-use terminal::{Distribution, shells};
+use terminal::{Distribution, under_each_shell};
 
 fn play(name: &str) {
-    for shell in shells() {
-        Distribution::new().play(shell, name);
-    }
+    under_each_shell(|shell| Distribution::new().play(shell, name));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! A transcript is text. A line behind `$ ` is typed at a shell, which stays the same throughout;
 //! lines behind `> ` continue it. Lines behind `[zk: ...] ` are typed at the shell that the command
 //! started; those run from a pipe, so that no editing is in the output, and their greeting is left
-//! out. Everything else is output, both streams as they come. `$~ ` repeats a command until the
+//! out. Everything else is output, both streams as they come, and `rc=N` for an exit code that is not 0. `$~ ` repeats a command until the
 //! output is as told; `--- more` in its place ends an output of which only the beginning is shown.
 //! What differs from run to run is made equal by [`normalised`]; directories and ports are replaced
 //! before anything runs ([`Distribution::localise`]).
@@ -15,7 +15,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,8 +31,10 @@ const PORTS: &[&str] = &[
     "2181", "2182", "2183", "2184", "2887", "2888", "2889", "2890", "3887", "3888", "3889", "3890",
 ];
 
-/// Where tutorials unpack the distribution, and where its sample configuration keeps the data.
+/// Where tutorials unpack the distribution, the home of who reads them, and where the sample configuration
+/// keeps the data.
 const HOME: &str = "/usr/local/zookeeper";
+const USER: &str = "/home/you";
 const DATA: &str = "/tmp/zookeeper";
 
 /// A distribution in a temporary directory; its servers are stopped at the end.
@@ -84,15 +86,25 @@ impl Distribution {
         self.root().join("zk")
     }
 
-    fn root(&self) -> PathBuf {
+    /// A program that shells find before all others.
+    pub fn program(&self, name: &str, text: &str) {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+
+    /// The directory of everything.
+    pub fn root(&self) -> PathBuf {
         self.dir.path().canonicalize().expect("present")
     }
 
     /// Replaces the directories and ports of tutorials by those of this world.
     pub fn localise(&self, text: &str) -> String {
         let home = self.home().display().to_string();
-        let data = self.root().join("data").display().to_string();
-        let mut text = text.replace(HOME, &home).replace(DATA, &data);
+        let root = self.root().display().to_string();
+        let data = format!("{root}/data");
+        let mut text = text.replace(HOME, &home).replace(DATA, &data).replace(USER, &root);
         for (theirs, ours) in &self.ports {
             text = replace_number(&text, theirs, ours);
         }
@@ -104,13 +116,14 @@ impl Distribution {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/transcripts/{name}.txt"));
         let text = fs::read_to_string(path).expect("a transcript");
-        self.play_text(shell, name, &text);
+        self.play_text(shell, name, &text, true);
     }
 
-    /// Plays a transcript given as text.
-    pub fn play_text(&self, shell: &str, name: &str, text: &str) {
+    /// Plays a transcript given as text; `shows_codes` says whether exit codes are part of it.
+    pub fn play_text(&self, shell: &str, name: &str, text: &str, shows_codes: bool) {
         let mut terminal = Terminal::open(shell, self);
-        for step in parse(&self.localise(text)) {
+        for mut step in parse(&self.localise(text)) {
+            step.shows_code = shows_codes;
             let start = Instant::now();
             loop {
                 let got = terminal.run(&step);
@@ -195,6 +208,8 @@ struct Step {
     output: Vec<String>,
     repeats: bool,
     is_open: bool,
+    /// Whether an exit code that is not 0 stands behind the output.
+    shows_code: bool,
 }
 
 impl Step {
@@ -266,7 +281,7 @@ impl Terminal {
             .arg("-s")
             .current_dir(world.home())
             .env_clear()
-            .env("PATH", format!("{}:{path}", world.home().join("bin").display()))
+            .env("PATH", format!("{0}/bin:{0}/zk/bin:{path}", world.root().display()))
             .env("HOME", world.root())
             .env("LANG", "C")
             .env("LC_ALL", "C")
@@ -286,13 +301,16 @@ impl Terminal {
     /// Runs a command; its output ends with a line for an exit code that is not 0.
     fn run(&mut self, step: &Step) -> Vec<String> {
         let mut input = String::new();
-        for line in &step.lines {
+        for (line, next) in step.lines.iter().zip(step.lines.iter().skip(1).chain([&String::new()]))
+        {
             input.push_str(line);
-            input.push_str("\nprintwatches\n");
+            // Leaving hands back the code of the command before it: nothing may come in between.
+            input.push_str(if next == "quit" { "\n" } else { "\nprintwatches\n" });
         }
         let keyboard = self.keyboard.as_mut().expect("open");
         let script = format!(
-            "{{\n{}\n}} <<'END OF INPUT'\n{input}END OF INPUT\nprintf '\\n%s%s\\n' '{MARK}' \"$?\"\n",
+            "{{\n{}\n}} <<'END OF INPUT'\n{input}END OF INPUT\ncode=$?\nprintf '\\n%s%s\\n' '{MARK}' \
+             $code\n(exit $code)\n",
             step.command
         );
         keyboard.write_all(script.as_bytes()).expect("it reads");
@@ -308,7 +326,7 @@ impl Terminal {
                 if got.last().is_some_and(String::is_empty) {
                     got.pop();
                 }
-                if code != "0" {
+                if code != "0" && step.shows_code {
                     got.push(format!("rc={code}"));
                 }
                 break;
@@ -335,10 +353,14 @@ fn with_prompts(step: &Step, got: &[String]) -> Vec<String> {
     let mut prompts = step.output.iter().filter(|line| line.starts_with("[zk: "));
     let mut out = vec![];
     out.extend(prompts.next().cloned());
-    for line in &got[greeting + 1..] {
-        if line == ZK_MARK {
+    let got = &got[greeting + 1..];
+    for (at, line) in got.iter().enumerate() {
+        let is_farewell = line.is_empty()
+            && got.get(at + 3).is_some_and(|line| line.starts_with("WatchedEvent state:Closed"));
+        if line == ZK_MARK || is_farewell {
             out.extend(prompts.next().cloned());
-        } else {
+        }
+        if line != ZK_MARK {
             out.push(line.clone());
         }
     }
@@ -368,6 +390,16 @@ pub fn normalised(line: &str) -> String {
         }
     }
     line.to_owned()
+}
+
+/// Plays under every shell, side by side: most of a transcript is waiting.
+pub fn under_each_shell(play: impl Fn(&'static str) + Sync) {
+    std::thread::scope(|scope| {
+        for shell in shells() {
+            let play = &play;
+            scope.spawn(move || play(shell));
+        }
+    });
 }
 
 /// The shells of this machine that transcripts are played under.
