@@ -62,7 +62,7 @@ fn pair(text: String, ends: bool) -> Pair {
 }
 
 fn names(word: &str) -> Vec<Pair> {
-    let names = table::COMMANDS.iter().map(|command| command.name);
+    let names = table::all().map(|command| command.name);
     names.filter(|name| name.starts_with(word)).map(|name| pair(name.to_owned(), true)).collect()
 }
 

@@ -116,6 +116,19 @@ impl Shell {
         Ok(client)
     }
 
+    /// Connects to other servers with the same settings, for one command. Its events are not shown.
+    pub(crate) fn another(&self, servers: &str) -> Outcome<Client> {
+        let mut builder = Client::builder()
+            .session_timeout(self.settings.session_timeout)
+            .read_only(self.settings.read_only)
+            .fail_fast(true);
+        if let Some(limit) = self.settings.request_timeout {
+            builder = builder.request_timeout(limit);
+        }
+        let _runtime = self.runtime.enter();
+        Ok(builder.start(servers)?)
+    }
+
     /// The session; connects if that was not begun yet.
     pub(crate) fn client(&mut self) -> Outcome<Client> {
         match &self.client {
@@ -304,7 +317,10 @@ fn unknown(name: &str) -> Failure {
     let failure =
         Failure::new(format!("{}\nCommand not found: Command not found {name}", table::help()))
             .with_exit_code(EXIT_UNKNOWN_COMMAND);
-    match nearest(name, table::COMMANDS.iter().map(|command| command.name)) {
+    if name == "help" {
+        return failure.with_hint(table::extras());
+    }
+    match nearest(name, table::all().map(|command| command.name)) {
         Some(near) => failure.with_hint(format!("Did you mean '{near}'?")),
         None => failure,
     }

@@ -35,6 +35,14 @@ pub(crate) enum Id {
     Sync,
     Version,
     WhoAmI,
+    Diff,
+    Du,
+    Edit,
+    Export,
+    Find,
+    Import,
+    Tree,
+    Watch,
 }
 
 /// One command.
@@ -183,9 +191,32 @@ pub(crate) const COMMANDS: &[Command] = &[
     command(Id::WhoAmI, "whoami", "", &[], 1),
 ];
 
+/// The commands that Apache's shell does not have. They are in no help list of its own.
+pub(crate) const EXTRAS: &[Command] = &[
+    command(Id::Diff, "diff", "[-server servers] path path", &[value("server")], 3),
+    command(Id::Du, "du", "[-d depth] path", &[value("d")], 2),
+    command(Id::Edit, "edit", "path", &[], 2),
+    command(Id::Export, "export", "path [file]", &[], 2),
+    command(
+        Id::Find,
+        "find",
+        "path [-name pattern] [-data text]",
+        &[value("name"), value("data")],
+        2,
+    ),
+    command(Id::Import, "import", "[-f] file [path]", &[flag("f")], 2),
+    command(Id::Tree, "tree", "[-d depth] path", &[value("d")], 2),
+    command(Id::Watch, "watch", "[-n events] path", &[value("n")], 2),
+];
+
+/// Every command.
+pub(crate) fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().chain(EXTRAS)
+}
+
 /// The command of a name; names are told apart by case, as in Apache's shell.
 pub(crate) fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.name == name)
+    all().find(|command| command.name == name)
 }
 
 /// The list of all commands.
@@ -197,4 +228,13 @@ pub(crate) fn help() -> String {
         text.push_str(&command.usage_line());
     }
     text
+}
+
+/// The list of the commands that Apache's shell does not have.
+pub(crate) fn extras() -> String {
+    let lines = EXTRAS.iter().map(|command| format!("\n\t{}", command.usage_line()));
+    format!(
+        "Commands of Rookeeper's shell; every command takes --json:{}",
+        lines.collect::<String>()
+    )
 }

@@ -34,3 +34,8 @@ fn three_servers_and_an_observer() {
 fn directories_are_made_first() {
     play("initialize");
 }
+
+#[test]
+fn what_apaches_shell_cannot() {
+    play("extras");
+}

@@ -2,6 +2,7 @@
 
 mod acl;
 mod ensemble;
+mod extras;
 mod nodes;
 mod quota;
 mod watches;
@@ -80,6 +81,14 @@ pub(crate) fn run(
         Id::ListQuota => quota::list(session, parsed),
         Id::SetQuota => quota::set(session, parsed),
         Id::DelQuota => quota::delete(session, parsed),
+        Id::Diff => extras::diff::run(session, parsed),
+        Id::Du => extras::view::du(session, parsed),
+        Id::Edit => extras::edit::run(session, parsed),
+        Id::Export => extras::transfer::export(session, parsed),
+        Id::Find => extras::view::find(session, parsed),
+        Id::Import => extras::transfer::import(session, parsed),
+        Id::Tree => extras::view::tree(session, parsed),
+        Id::Watch => extras::follow::run(session, parsed),
         Id::Quit | Id::Redo | Id::History | Id::PrintWatches | Id::Connect => Ok(()),
     }
 }

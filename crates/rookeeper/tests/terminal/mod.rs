@@ -134,11 +134,14 @@ impl Distribution {
                     std::thread::park_timeout(Duration::from_millis(200));
                     continue;
                 }
+                let same = |pair: &(&String, &String)| normalised(pair.0) == normalised(pair.1);
+                let at = step.output.iter().zip(&got).take_while(same).count();
+                let from = |lines: &[String]| lines[at.min(lines.len())..].join("\n");
                 panic!(
-                    "{name} under {shell}\n$ {}\n--- expected\n{}\n--- got\n{}\n",
+                    "{name} under {shell}\n$ {}\n--- expected from line {at}\n{}\n--- got\n{}\n",
                     step.command,
-                    step.output.join("\n"),
-                    got.join("\n")
+                    from(&step.output),
+                    from(&got)
                 );
             }
         }

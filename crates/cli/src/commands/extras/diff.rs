@@ -1,0 +1,77 @@
+//! `diff`: how two subtrees differ, also of two ensembles. Differences are found by path, data, ACL and
+//! kind, not by versions and times, which no copy shares. The exit code is 1 if there are any.
+
+use std::collections::BTreeMap;
+
+use rookeeper_client::Client;
+
+use super::{Node, join, read_all};
+use crate::commands::Session;
+use crate::commands::nodes::path;
+use crate::failure::{Failure, Outcome};
+use crate::options::Parsed;
+use crate::path_check::check;
+
+pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
+    let (left, right) = (path(parsed)?, parsed.arg(2).unwrap_or_default());
+    check(right)?;
+    let client = session.client()?;
+    let other = match parsed.value("server") {
+        Some(servers) => Some(session.shell.another(servers)?),
+        None => None,
+    };
+    let left_nodes = session.wait(read_all(&client, left, true))??;
+    let right_nodes = session.wait(read_all(other.as_ref().unwrap_or(&client), right, true));
+    if let Some(other) = other {
+        close(session, &other)?;
+    }
+    let (left_nodes, right_nodes) = (by_path(left_nodes), by_path(right_nodes??));
+    let mut paths: Vec<&String> = left_nodes.keys().chain(right_nodes.keys()).collect();
+    paths.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+    paths.dedup();
+    let mut differences = 0;
+    for below in paths {
+        let line = match (left_nodes.get(below), right_nodes.get(below)) {
+            (Some(_), None) => format!("- {}", join(left, below)),
+            (None, _) => format!("+ {}", join(right, below)),
+            (Some(a), Some(b)) => {
+                let what = differing(a, b);
+                if what.is_empty() {
+                    continue;
+                }
+                format!("~ {} ({})", join(left, below), what.join(", "))
+            }
+        };
+        differences += 1;
+        session.out(&line);
+    }
+    match differences {
+        0 => Ok(()),
+        n => Err(Failure::new(format!("{n} differences"))),
+    }
+}
+
+fn close(session: &Session<'_>, other: &Client) -> Outcome {
+    session.wait(async {
+        // What was wanted of it is there; a session that cannot be closed expires.
+        let _ = other.close().await;
+    })
+}
+
+fn by_path(nodes: Vec<Node>) -> BTreeMap<String, Node> {
+    nodes.into_iter().map(|node| (node.below.clone(), node)).collect()
+}
+
+fn differing(a: &Node, b: &Node) -> Vec<&'static str> {
+    let mut what = Vec::new();
+    if a.data != b.data {
+        what.push("data");
+    }
+    if a.acl != b.acl {
+        what.push("acl");
+    }
+    if a.kind() != b.kind() {
+        what.push("kind");
+    }
+    what
+}
