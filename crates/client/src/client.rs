@@ -167,6 +167,7 @@ impl Builder {
             servers: parsed.servers.len() as u64,
         };
         let driver = Driver {
+            spread: self.config.seed,
             pending_max: self.config.in_flight_max.saturating_mul(2),
             session: Session::new(self.config, 0),
             servers: parsed.servers,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub(crate) struct Driver {
     pub(crate) standing: watch::Sender<Standing>,
     pub(crate) listener: Option<Listener>,
     pub(crate) pending_max: usize,
+    /// Which of a name's addresses is tried first; differs between clients.
+    pub(crate) spread: u64,
     pub(crate) start: Instant,
 }
 
@@ -254,7 +257,8 @@ impl Running {
     }
 
     fn state(&mut self, state: SessionState, watchers: &[WatchId]) {
-        tracing::debug!(state = state.name(), "session");
+        let session = self.driver.session.credentials().map(|known| known.session);
+        tracing::debug!(state = state.name(), ?session, "session");
         // Before anybody who waits for the state goes on.
         if let Some(listener) = &self.driver.listener {
             listener(Told::State(state));
@@ -280,8 +284,10 @@ impl Running {
     fn open(&self, server: usize) -> Link {
         let Some(server) = self.driver.servers.get(server).cloned() else { return Link::None };
         tracing::debug!(host = server.host, port = server.port, "connecting");
+        let spread = self.driver.spread.wrapping_add(self.driver.standing.borrow().failures);
         Link::Opening(Box::pin(async move {
-            let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+            let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await?;
+            let stream = connect_to_any(found.collect(), spread).await?;
             stream.set_nodelay(true)?;
             Ok(stream)
         }))
@@ -362,6 +368,21 @@ impl Running {
     }
 }
 
+/// Connects to the first address that accepts, beginning at another for each client and after each
+/// failure: a name of several servers (a headless service) must not lead all clients to one.
+async fn connect_to_any(mut addresses: Vec<SocketAddr>, spread: u64) -> io::Result<TcpStream> {
+    let count = addresses.len().max(1) as u64;
+    addresses.rotate_left(usize::try_from(spread % count).unwrap_or(0));
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Link {
     async fn wait(&mut self, wants_write: bool) -> Wake {
         match self {
@@ -376,5 +397,34 @@ impl Link {
                 Wake::Ready(stream.ready(interest).await.map(drop))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_addresses_of_a_name_are_shared_out_and_dead_ones_passed_over() {
+        let mut listeners = Vec::new();
+        for _ in 0..3 {
+            listeners.push(tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port"));
+        }
+        let mut addresses = Vec::new();
+        for listener in &listeners {
+            addresses.push(listener.local_addr().expect("bound"));
+        }
+        for spread in 0..6 {
+            let stream = connect_to_any(addresses.clone(), spread).await.expect("a listener");
+            let expected = addresses[usize::try_from(spread % 3).expect("small")];
+            assert_eq!(stream.peer_addr().expect("connected"), expected);
+        }
+        // Bound, so that nobody else gets the port, and not listening.
+        let dead = tokio::net::TcpSocket::new_v4().expect("a socket");
+        dead.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        addresses.insert(0, dead.local_addr().expect("bound"));
+        let stream = connect_to_any(addresses.clone(), 0).await.expect("a listener");
+        assert_eq!(stream.peer_addr().expect("connected"), addresses[1]);
+        assert!(connect_to_any(Vec::new(), 5).await.is_err());
     }
 }

@@ -241,6 +241,53 @@ async fn refused_credentials_are_final() {
 }
 
 #[tokio::test]
+async fn credentials_of_the_builder_are_there_from_the_start_and_after_a_cut() {
+    let server = FakeServer::start().await;
+    let builder = Client::builder().auth("digest", b"bob:x");
+    let client = builder.connect(&server.servers()).await.unwrap();
+    for _ in 0..2 {
+        // A read that a cut made fail may be repeated.
+        let identities = soon(async {
+            loop {
+                match client.whoami().await {
+                    Err(error) if error.is_retryable() => client.connected().await.unwrap(),
+                    answered => return answered.unwrap(),
+                }
+            }
+        });
+        assert!(identities.await.iter().any(|id| id.id == "bob"));
+        server.kick();
+    }
+    let refused = Client::builder().auth("nonsense", b"x").connect(&server.servers()).await;
+    match refused {
+        // The session was there before the refusal.
+        Ok(client) => {
+            let error = soon(client.get("/")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AuthFailed);
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::AuthFailed),
+    }
+}
+
+#[tokio::test]
+async fn a_persistent_watch_is_a_stream() {
+    use futures_core::Stream;
+    let (_server, client) = pair().await;
+    let watcher = client.watch("/", AddWatchMode::PersistentRecursive).await.unwrap();
+    let mut stream = std::pin::pin!(watcher);
+    let polling = tokio::spawn({
+        let client = client.clone();
+        async move { client.create("/s", b"", &CreateOptions::persistent()).await }
+    });
+    let notice = soon(std::future::poll_fn(|context| stream.as_mut().poll_next(context))).await;
+    assert!(matches!(notice, Some(Notice::Event(event)) if event.path == "/s"));
+    polling.await.unwrap().unwrap();
+    client.close().await.unwrap();
+    let end = soon(std::future::poll_fn(|context| stream.as_mut().poll_next(context))).await;
+    assert_eq!(end, None);
+}
+
+#[tokio::test]
 async fn a_dead_server_is_passed_over_and_nobody_at_all_is_an_error() {
     let server = FakeServer::start().await;
     let dead = {

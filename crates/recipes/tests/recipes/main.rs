@@ -8,6 +8,7 @@ mod barrier;
 mod cache;
 mod counting;
 mod election;
+mod examples;
 mod group;
 mod job;
 mod lock;
