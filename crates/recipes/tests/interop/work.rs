@@ -111,27 +111,25 @@ impl Work {
     /// A write that only the holder of a token may make. `Ok(false)`: refused.
     async fn fenced(&self, what: &'static str, token: &FencingToken) -> Result<bool> {
         let (register, text) = (path(what), token.number().to_string());
-        loop {
-            let client = self.writers.client().expect("a connect string");
-            client.sync(&register).await?;
-            let (_, stat) = client.get(&register).await?;
-            let write = token.guard(client.transaction());
-            match write.set(&register, text.as_bytes(), Some(stat.version)).commit().await {
-                Ok(_) => {
-                    self.shared.wrote(what, stat.version + 1, token.number());
-                    return Ok(true);
-                }
-                Err(error) if token.refused(&error) => return Ok(false),
-                // Between a holder's read and its write nobody else may write.
-                Err(error) if error.code() == Some(ErrorCode::BadVersion) => {
-                    if client.exists(token.path()).await?.is_some() {
-                        self.shared.wrong(format!("{what}: another wrote while {token:?} held it"));
-                    }
-                    return Ok(false);
-                }
-                // Then the next look shows another version, and nothing is recorded of it.
-                Err(error) => return Err(error.into()),
+        let client = self.writers.client().expect("a connect string");
+        client.sync(&register).await?;
+        let (_, stat) = client.get(&register).await?;
+        let write = token.guard(client.transaction());
+        match write.set(&register, text.as_bytes(), Some(stat.version)).commit().await {
+            Ok(_) => {
+                self.shared.wrote(what, stat.version + 1, token.number());
+                Ok(true)
             }
+            Err(error) if token.refused(&error) => Ok(false),
+            // Between a holder's read and its write nobody else may write.
+            Err(error) if error.code() == Some(ErrorCode::BadVersion) => {
+                if token.guard(client.transaction()).commit().await.is_ok() {
+                    self.shared.wrong(format!("{what}: another wrote while {token:?} held it"));
+                }
+                Ok(false)
+            }
+            // Whether it happened: then the next look shows another version.
+            Err(error) => Err(error.into()),
         }
     }
 

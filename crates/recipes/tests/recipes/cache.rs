@@ -8,7 +8,7 @@ use crate::World;
 use crate::support::soon;
 
 async fn put(client: &Client, path: &str, data: &[u8]) {
-    client.create(path, data, &CreateOptions::persistent()).await.unwrap();
+    client.create(path, data, &CreateOptions::persistent()).await.expect("a new node");
 }
 
 async fn knows(cache: &NodeCache, data: Option<&[u8]>) {

@@ -53,7 +53,7 @@ async fn a_dropped_commit_happens_once_or_not_and_the_next_one_once() {
 }
 
 async fn children_now(client: &rookeeper_client::Client) -> usize {
-    client.children("/log").await.unwrap().0.len()
+    client.children("/log").await.expect("a log").0.len()
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn member(
             let _ = told.send((name, run));
         }
     })
-    .unwrap()
+    .expect("a period")
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@ use crate::World;
 use crate::support::{Break, children, soon};
 
 async fn pop(queue: &Queue) -> String {
-    let item = soon(queue.take()).await.unwrap();
-    String::from_utf8(soon(item.ack()).await.unwrap()).unwrap()
+    let item = soon(queue.take()).await.expect("an item");
+    let data = soon(item.ack()).await.expect("an acknowledgement");
+    String::from_utf8(data).expect("a text")
 }
 
 #[tokio::test]
