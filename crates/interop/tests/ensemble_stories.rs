@@ -249,6 +249,86 @@ fn a_quorum_is_lost_and_regained() {
     }
 }
 
+/// `oraclePath`: of two servers one may be told to go on alone, and the other not.
+#[test]
+fn one_of_two_goes_on_by_the_oracles_grace() {
+    let mut servers = prepared(2, 0, &ServerConfig::new().set("tickTime", 500));
+    let file = |server: &Server| server.home().join("oracle");
+    let says = |server: &Server, text: &str| std::fs::write(file(server), text).expect("a file");
+    for (server, text) in servers.iter().zip(["0", "1"]) {
+        edit(server, |zoo| format!("{zoo}\noraclePath={}\n", file(server).display()));
+        says(server, text);
+    }
+    servers[0].launch().expect("a process");
+    assert_nobody_serves(&[&servers[0]]);
+    start(&mut servers, &[1]);
+    start(&mut servers, &[0]);
+    assert_eq!(modes(&servers), ["follower", "leader"]);
+    let mut client = Client::connect(servers[1].addr(), 10_000).expect("a session");
+    assert_eq!(client.create("/both", b"", 0).expect("a reply").error, 0);
+
+    // What is under way when the follower goes is committed by the leader alone.
+    servers[0].kill();
+    assert_eq!(client.create("/alone", b"", 0).expect("a reply").error, 0);
+    assert_eq!(modes(&servers), ["", "leader"]);
+    says(&servers[1], "0");
+    eventually("it no longer leads", || is_up_without_a_leader(&servers[1]));
+    assert!(client.ping().is_err(), "its server let it go");
+
+    start(&mut servers, &[0]);
+    eventually("both serve", || modes(&servers) == ["follower", "leader"]);
+    let mut client = Client::connect(servers[0].addr(), 10_000).expect("a session");
+    client.sync().expect("a sync");
+    servers[1].kill();
+    assert_nobody_serves(&[&servers[0]]);
+    says(&servers[0], "1");
+    eventually("it leads alone", || modes(&servers) == ["leader", ""]);
+    let mut client = Client::connect(servers[0].addr(), 10_000).expect("a session");
+    for path in ["/both", "/alone"] {
+        assert!(client.exists(path, false).expect("an answer"), "{path}");
+    }
+    assert_eq!(client.create("/again", b"", 0).expect("a reply").error, 0);
+    client.close().expect("closed");
+}
+
+/// `tcpKeepAlive`, as the kernel shows it: a connection with nothing to send has its keepalive timer on.
+#[test]
+fn election_connections_are_kept_alive() {
+    let config = ServerConfig::new().property("zookeeper.tcpKeepAlive", "true");
+    let mut servers = prepared(3, 0, &config);
+    start(&mut servers, &[0, 1, 2]);
+    let text = std::fs::read_to_string(servers[0].zoo_cfg()).expect("zoo.cfg");
+    let members = text.lines().filter(|line| line.starts_with("server."));
+    let ports: Vec<u16> = members
+        .map(|line| line.split(':').nth(2).and_then(|port| port.parse().ok()).expect("a port"))
+        .collect();
+    let timers = || {
+        let mut all = Vec::new();
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let table = std::fs::read_to_string(table).unwrap_or_default();
+            for row in table.lines().skip(1) {
+                let fields: Vec<&str> = row.split_whitespace().collect();
+                let port = |address: &str| {
+                    let port = address.rsplit(':').next().unwrap_or_default();
+                    u16::from_str_radix(port, 16).unwrap_or(0)
+                };
+                let is_election =
+                    ports.contains(&port(fields[1])) || ports.contains(&port(fields[2]));
+                // State 01 is an established connection, timer 02 the keepalive.
+                if is_election && fields[3] == "01" {
+                    all.push(fields[5].starts_with("02:"));
+                }
+            }
+        }
+        all
+    };
+    // Three connections with two ends each; one may be busy.
+    eventually("all are kept alive", || {
+        let timers = timers();
+        6 <= timers.len() && timers.iter().all(|&is_kept| is_kept)
+    });
+}
+
 #[test]
 fn a_client_with_a_list_survives_the_loss_of_its_server() {
     let mut servers = prepared(3, 0, &ServerConfig::new());

@@ -251,6 +251,14 @@ impl Io {
         }
     }
 
+    /// Has the kernel find out whether the peer of a silent connection is still there (SO_KEEPALIVE). A
+    /// socket that refuses is left without.
+    pub fn keep_alive(&mut self, conn: ConnId) {
+        if let Some(stream) = self.conns.get(conn).and_then(|c| c.stream.as_ref()) {
+            let _ = SockRef::from(stream).set_keepalive(true);
+        }
+    }
+
     /// True while the id means a connection the handler has not lost.
     pub fn is_alive(&self, conn: ConnId) -> bool {
         self.conns.get(conn).is_some_and(|c| c.state != State::Lingering)

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use rookeeper_proto::{Sid, Zxid};
 use rookeeper_tree::{DataTree, TreeOptions};
+use rookeeper_zab::quorum::oracle::Oracle;
 use rookeeper_zab::{Conn, Effects, HistoryAnswer, Instant, Peer};
 
 pub use figures::{MemberFigures, ProposalSizes, QuorumStats};
@@ -148,6 +149,11 @@ impl Member {
             self.peer.on_time(at(now), &mut self.fx);
         }
         self.pump(now, outbox);
+    }
+
+    /// The oracle of two servers says this from now on.
+    pub fn set_oracle(&mut self, said: Oracle) {
+        self.peer.set_oracle(said);
     }
 
     // ---- the ports -----------------------------------------------------------------------------

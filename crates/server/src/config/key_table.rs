@@ -70,7 +70,7 @@ pub(super) const TABLE: &[Key] = &[
     row("multiAddress.enabled", FileOrProperty, Bool, "false", Acts, "several addresses per server line"),
     row("multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", JvmOnly, "probe before choosing an address; all are tried here, one after the other"),
     row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Int, "1000", JvmOnly, "budget of that probe"),
-    row("oraclePath", File, Path, "", NotYet(Ensemble), "two-server oracle quorum"),
+    row("oraclePath", File, Path, "", Acts, "two-server oracle quorum"),
     row("version", File, Text, "", Acts, "membership version, hexadecimal"),
 
     // Storage and recovery.
@@ -184,7 +184,7 @@ pub(super) const TABLE: &[Key] = &[
     row("leader.closeSocketAsync", PropertyAlias, Bool, "false", JvmOnly, "leader threads"),
     row("cnxTimeout", Property, Int, "5000", Acts, "ms for an election connect"),
     row("quorumCnxnTimeoutMs", Property, Int, "-1", NotYet(Ensemble), "ms for an election socket set-up"),
-    row("tcpKeepAlive", Property, Bool, "false", NotYet(Ensemble), "SO_KEEPALIVE on election sockets"),
+    row("tcpKeepAlive", Property, Bool, "false", Acts, "SO_KEEPALIVE on election sockets"),
     row("electionPortBindRetry", Property, Int, "3", Acts, "attempts to bind, 0 = forever"),
     row("fastleader.minNotificationInterval", Property, Int, "200", Acts, "ms between notifications"),
     row("fastleader.maxNotificationInterval", Property, Int, "60000", Acts, "ms between notifications"),

@@ -5,6 +5,7 @@
 
 pub(crate) mod config_files;
 mod dial;
+mod oracle;
 pub(crate) mod start;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use rookeeper_zab::{Conn, EnsembleConfig, HistoryAnswer};
 use crate::mailbox::Mailbox;
 use config_files::ConfigFiles;
 use dial::{Dials, Target};
+use oracle::OracleFile;
 
 /// Connections accepted on the election port.
 pub(crate) const ELECTION_PORT: ListenerTag = ListenerTag(2);
@@ -61,6 +63,10 @@ pub(crate) struct Place {
     pub(crate) files: ConfigFiles,
     /// How long a dial may take (`cnxTimeout`).
     pub(crate) dial_timeout: Duration,
+    /// `tcpKeepAlive`: keepalive on election connections.
+    pub(crate) keeps_alive: bool,
+    /// `oraclePath`.
+    pub(crate) oracle: Option<PathBuf>,
     /// Where the log is, for learners that are behind.
     pub(crate) log_dir: PathBuf,
     /// Longest record of the log.
@@ -82,6 +88,7 @@ pub(crate) struct Ensemble {
     /// millisecond while a connection is blocked.
     look_again: Option<Instant>,
     listens: bool,
+    oracle: Option<OracleFile>,
     inbox: Vec<Answer>,
 }
 
@@ -90,6 +97,7 @@ impl Ensemble {
         Self {
             member: Box::new(member),
             dials: Dials::new(place.dial_timeout),
+            oracle: place.oracle.clone().map(|path| OracleFile::new(path, Instant::now())),
             place,
             disk,
             answers: Arc::default(),
@@ -109,6 +117,9 @@ impl Ensemble {
 
     pub(crate) fn on_accept(&mut self, now: Now, conn: ConnId, listener: ListenerTag, io: &mut Io) {
         io.exempt(conn);
+        if self.place.keeps_alive && listener == ELECTION_PORT {
+            io.keep_alive(conn);
+        }
         let conn = Conn(conn.as_u64());
         if listener == ELECTION_PORT {
             self.ports.insert(conn, Port::Election);
@@ -154,6 +165,9 @@ impl Ensemble {
         let conn = Conn(id.as_u64());
         match self.dials.take(tag).map(|dial| dial.target) {
             Some(Target::Election(sid)) => {
+                if self.place.keeps_alive {
+                    io.keep_alive(id);
+                }
                 self.ports.insert(conn, Port::Election);
                 self.member.on_election_connected(now, sid, conn);
             }
@@ -336,13 +350,17 @@ impl Ensemble {
 
     /// When the shell itself has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.look_again.into_iter().chain(self.dials.next_deadline()).min()
+        let oracle = self.oracle.as_ref().map(OracleFile::due);
+        self.look_again.into_iter().chain(self.dials.next_deadline()).chain(oracle).min()
     }
 
     /// Time has passed.
     pub(crate) fn on_timer(&mut self, now: Instant, replica_now: Now, io: &mut Io) {
         if self.look_again.is_some_and(|at| at <= now) {
             self.look_again = None;
+        }
+        if let Some(said) = self.oracle.as_mut().and_then(|oracle| oracle.look(now)) {
+            self.member.set_oracle(said);
         }
         for dial in self.dials.expire(now, io) {
             self.dial_failed(replica_now, dial, io);

@@ -112,6 +112,8 @@ pub(crate) fn place(config: &Config, my_id: i64, log_dir: &Path, record_bytes_ma
         dial_timeout: Duration::from_millis(
             u64::try_from(quorum.cnx_timeout_ms).unwrap_or(5000).max(1),
         ),
+        keeps_alive: quorum.tcp_keep_alive,
+        oracle: quorum.oracle_path.clone(),
         log_dir: log_dir.to_owned(),
         record_bytes_max,
     }

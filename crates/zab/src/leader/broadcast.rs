@@ -153,7 +153,7 @@ impl Leader {
     pub(super) fn try_commit(&mut self, core: &mut Core, fx: &mut Effects) -> Step {
         let mut last = None;
         while let Some(first) = self.outstanding.front() {
-            let is_committed = oracle::is_quorum(&first.joint, &first.acks, core.oracle)
+            let is_committed = oracle::is_quorum(&first.joint, &first.acks, self.oracle(core))
                 || planted!(core, CommitWithoutQuorum) && !first.acks.is_empty();
             if !is_committed {
                 break;
@@ -209,7 +209,7 @@ impl Leader {
     /// Becomes the established leader once a quorum has accepted it, and lets learners serve.
     pub(super) fn check_leader_acks(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) {
         if self.phase == Phase::Synchronizing
-            && oracle::is_quorum(&self.joint, &self.leader_acks, core.oracle)
+            && oracle::is_quorum(&self.joint, &self.leader_acks, self.oracle(core))
         {
             self.phase = Phase::Broadcasting;
             self.deadline = None;

@@ -15,7 +15,7 @@ use crate::effects::Effects;
 use crate::ensemble::EnsembleConfig;
 use crate::leave::{Leave, Step};
 use crate::limits;
-use crate::quorum::oracle;
+use crate::quorum::oracle::{self, Oracle};
 use crate::time::Instant;
 
 impl Leader {
@@ -93,9 +93,16 @@ impl Leader {
         serving.map(|l| l.sid).chain([me]).collect()
     }
 
+    /// The oracle is only asked while nobody follows: as long as somebody does, both must have what is
+    /// committed, or what only this server had would be lost when the oracle favours the other.
+    pub(super) fn oracle(&self, core: &Core) -> Oracle {
+        let is_followed = self.learners.values().any(|l| l.is_forwarding() && !l.is_observer);
+        if is_followed { Oracle::Absent } else { core.oracle }
+    }
+
     fn check_quorum(&self, core: &Core) -> Step {
         let is_lost = self.phase == Phase::Broadcasting
-            && !oracle::is_quorum(&self.joint, &self.synced(core.sid()), core.oracle);
+            && !oracle::is_quorum(&self.joint, &self.synced(core.sid()), self.oracle(core));
         if is_lost { Err(Leave::new("not enough followers are in step")) } else { Ok(()) }
     }
 
