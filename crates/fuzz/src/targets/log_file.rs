@@ -33,8 +33,8 @@ pub(super) fn run(data: &[u8]) {
             // What was repaired needs no repair any more, and holds the same.
             let before = disk.files();
             let mut second = TreeSink::new();
-            let again = recover(&disk, &dirs, &options, &mut second);
-            let Ok(again) = again else { panic!("repaired, then refused: {}", again.unwrap_err()) };
+            let again = recover(&disk, &dirs, &options, &mut second)
+                .unwrap_or_else(|error| panic!("repaired, then refused: {error}"));
             assert_eq!(again.last_zxid, recovered.last_zxid);
             assert_eq!(second.tree.digest(), first.tree.digest());
             assert_eq!(second.tree.node_count(), first.tree.node_count());

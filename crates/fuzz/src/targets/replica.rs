@@ -81,7 +81,7 @@ impl Bench {
                 let conn = self.conn(input.byte());
                 self.frame(conn, input.piece());
             }
-            2 | 3 | 4 => {
+            2..=4 => {
                 let conn = self.conn(input.byte());
                 let op = input.pick(OpCode::ALL).as_i32();
                 let mut frame = Vec::new();

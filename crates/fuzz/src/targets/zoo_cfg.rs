@@ -50,10 +50,10 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         b"-Dzookeeper.serverCnxnFactory=x\0dataDir=/d\nclientPort=2181 # trailing\nfoo=\\u0041\n"
             .to_vec(),
         b"-Xmx1g -Djute.maxbuffer=0x10\0dataDir=/d\nclientPort=1\ninitLimit=5\nsyncLimit=2\n\
-          server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2;2181\n\0\0001"
+          server.1=a:1:2\nserver.2=b:1:2:observer\nserver.3=c:1:2;2181\n\x00\x001"
             .to_vec(),
         b"\0dataDir=/d\ndynamicConfigFile=/dynamic\ninitLimit=5\nsyncLimit=2\n\0\
-          server.1=[::1]:1:2;[::]:2181\nversion=100000001\n\0001"
+          server.1=[::1]:1:2;[::]:2181\nversion=100000001\n\x001"
             .to_vec(),
     ];
     for key in rookeeper_server::config::keys::all() {
