@@ -54,7 +54,7 @@ pub const HISTORY_READ_BYTES: usize = 1 << 20;
 pub const SYNC_QUEUE_BYTES: usize = 256 << 20;
 /// Bytes handed out for one learner that its connection has not taken yet.
 pub const LEARNER_UNSENT_BYTES: usize = 128 << 20;
-/// Learner connections a leader accepts at once, introduced or not.
+/// Learner connections a leader holds; beyond it the oldest one that has not said who it is is closed.
 pub const LEARNER_CONNECTIONS: usize = 1024;
 
 /// Proposals waiting for their quorum; the caller stops proposing beyond it.

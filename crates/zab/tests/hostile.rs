@@ -107,3 +107,28 @@ fn a_leader_that_sends_garbage_is_left() {
         assert!(serving.values().any(|list| list.len() == 3), "seed {seed}: {serving:?}");
     }
 }
+
+/// More silent connections on every quorum port than a leader holds: they do not keep a learner out.
+#[test]
+fn silent_strangers_keep_no_learner_out() {
+    let mut world = World::new(Plan::new(3, 3, 0));
+    (0..3).for_each(|node| world.at(0, Event::Restart { node }));
+    world.at(0, Event::Workload);
+    world.run_until(10_000 * MS).expect("no violation");
+    let follower = |world: &World| {
+        let leader = world.serving().into_keys().next_back().expect("a leader").0;
+        (0..3).find(|node| world.nodes[*node].sid.0 != leader).expect("two others")
+    };
+    let away = follower(&world);
+    world.crash(away);
+    // The leader notices, or its slot would be the one that comes free.
+    world.run_until(world.now + 3_000 * MS).expect("no violation");
+    for _ in 0..rookeeper_zab::limits::LEARNER_CONNECTIONS + 50 {
+        (0..3).filter(|to| *to != away).for_each(|to| poke(&mut world, to, false, Vec::new()));
+    }
+    world.at(world.now, Event::Restart { node: away });
+    // Before any of them has been silent for initLimit, two seconds here.
+    world.run_until(world.now + 1_800 * MS).expect("no violation");
+    let serving = world.serving();
+    assert!(serving.values().any(|list| list.len() == 3), "{serving:?}");
+}

@@ -149,9 +149,15 @@ impl Leader {
 
     pub(crate) fn on_accepted(&mut self, now: Instant, core: &Core, conn: Conn, fx: &mut Effects) {
         if self.learners.len() >= limits::LEARNER_CONNECTIONS {
-            fx.warn("too many learner connections");
-            fx.push(Effect::CloseQuorum { conn });
-            return;
+            // Strangers that say nothing must not keep learners out.
+            let strangers = self.learners.values().filter(|l| l.stage == Stage::AwaitInfo);
+            let Some(oldest) = strangers.min_by_key(|l| (l.deadline, l.conn)).map(|l| l.conn)
+            else {
+                fx.warn("too many learner connections");
+                fx.push(Effect::CloseQuorum { conn });
+                return;
+            };
+            self.drop_learner(oldest, "too many connections, and it has not said who it is", fx);
         }
         self.learners.insert(conn, LearnerHandle::new(conn, now + core.settings.init_time()));
     }
