@@ -51,6 +51,14 @@ impl Console {
         let _ = streams.err.flush();
     }
 
+    /// A question, which the answer follows on the same line.
+    pub(crate) fn ask(&self, question: &str) {
+        let mut streams = self.streams();
+        let _ = streams.out.flush();
+        let _ = write!(streams.err, "{question}");
+        let _ = streams.err.flush();
+    }
+
     /// The block that Apache's shell prints for an event.
     pub(crate) fn event(&self, text: &str) {
         let block = format!("\nWATCHER::\n\n{text}\n");

@@ -5,6 +5,9 @@
 //! original dies with a stack trace, this prints one line and goes on. Advice that the original does
 //! not give stands on further lines of standard error.
 //!
+//! With `--json` anywhere behind its name a command answers with one object on standard output and nothing
+//! else; when it failed, the object has a field `error`.
+//!
 //! A one-shot run connects only when its command needs a server.
 
 mod arguments;
@@ -13,6 +16,7 @@ mod console;
 mod failure;
 mod format;
 mod interactive;
+mod json;
 mod nearest;
 mod options;
 mod path_check;
@@ -46,7 +50,11 @@ fn start(console: &Console, arguments: &Arguments) -> Outcome<i32> {
     if let Some(option) = &arguments.missing {
         console.err(&format!("Error: no argument found for option {option}"));
     }
-    console.out(&format!("Connecting to {}", arguments.servers));
+    // Then standard output has nothing but the answer.
+    let (_, as_json) = shell::without_json(&arguments.command);
+    if !as_json {
+        console.out(&format!("Connecting to {}", arguments.servers));
+    }
     let settings = settings::load(arguments)?;
     rookeeper_client::ConnectString::parse(&arguments.servers)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,6 +65,7 @@ fn start(console: &Console, arguments: &Arguments) -> Outcome<i32> {
     let handle = runtime.handle().clone();
     let timeout = settings.session_timeout;
     let mut shell = Shell::new(console.clone(), settings, arguments.servers.clone(), handle);
+    shell.set_json(as_json);
     if arguments.wait_for_connection {
         wait_for_connection(&mut shell, timeout)?;
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rookeeper_client::{Client, SessionEvent, SessionState};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use crate::commands;
 use crate::console::Console;
 use crate::failure::{EXIT_UNKNOWN_COMMAND, Failure, Outcome};
+use crate::json;
 use crate::nearest::nearest;
 use crate::options::{self, Parsed};
 use crate::settings::Settings;
@@ -34,6 +36,10 @@ pub(crate) struct Shell {
     exit_code: i32,
     /// Whether Ctrl-C ends a command instead of the shell.
     interruptible: bool,
+    /// Whether the command at hand answers in JSON; the listener of events asks, too.
+    as_json: Arc<AtomicBool>,
+    /// What it has answered so far.
+    answer: Map<String, Value>,
 }
 
 impl Shell {
@@ -53,6 +59,66 @@ impl Shell {
             history: Vec::new(),
             exit_code: 0,
             interruptible: false,
+            as_json: Arc::new(AtomicBool::new(false)),
+            answer: Map::new(),
+        }
+    }
+
+    /// Whether the command at hand answers in JSON: with one object on standard output and nothing else.
+    pub(crate) fn is_json(&self) -> bool {
+        self.as_json.load(Ordering::Relaxed)
+    }
+
+    /// Asks a question that only `y` or `yes` answers with yes. Scripts and pipes are not asked.
+    pub(crate) fn confirm(&self, question: &str) -> bool {
+        if !self.interruptible {
+            return true;
+        }
+        self.console.ask(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        let answer = answer.trim().to_lowercase();
+        read.is_ok() && matches!(answer.as_str(), "y" | "yes")
+    }
+
+    /// From now on, until a command without `--json`.
+    pub(crate) fn set_json(&self, as_json: bool) {
+        self.as_json.store(as_json, Ordering::Relaxed);
+    }
+
+    /// A line of a result; in JSON, one of those that have no field of their own.
+    pub(crate) fn out(&mut self, line: &str) {
+        if self.is_json() { self.collect("text", line) } else { self.console.out(line) }
+    }
+
+    /// A notice.
+    pub(crate) fn err(&mut self, line: &str) {
+        if self.is_json() { self.collect("notices", line) } else { self.console.err(line) }
+    }
+
+    fn collect(&mut self, field: &str, line: &str) {
+        let lines = self.answer.entry(field).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(lines) = lines {
+            lines.push(line.into());
+        }
+    }
+
+    /// A node's data as a field.
+    pub(crate) fn put_data(&mut self, data: Option<&[u8]>) {
+        json::put_data(&mut self.answer, data);
+    }
+
+    /// A part of a result: a field in JSON, else lines.
+    pub(crate) fn put(
+        &mut self,
+        field: &str,
+        value: impl FnOnce() -> Value,
+        lines: impl FnOnce() -> Option<String>,
+    ) {
+        if self.is_json() {
+            self.answer.insert(field.to_owned(), value());
+        } else if let Some(lines) = lines() {
+            self.console.out(&lines);
         }
     }
 
@@ -90,6 +156,7 @@ impl Shell {
     pub(crate) fn start(&mut self) -> Outcome<Client> {
         let console = self.console.clone();
         let print_watches = Arc::clone(&self.print_watches);
+        let as_json = Arc::clone(&self.as_json);
         let state = std::sync::Mutex::new(SessionState::Disconnected);
         let mut builder = Client::builder()
             .session_timeout(self.settings.session_timeout)
@@ -100,7 +167,11 @@ impl Shell {
                 if let SessionEvent::State(now) = event {
                     *state = now;
                 }
-                if print_watches.load(Ordering::Relaxed) {
+                if as_json.load(Ordering::Relaxed) {
+                    if let SessionEvent::Watch(event) = &event {
+                        console.out(&json!({"event": json::event(event)}).to_string());
+                    }
+                } else if print_watches.load(Ordering::Relaxed) {
                     console.event(&event_text(*state, &event));
                 }
             });
@@ -168,9 +239,18 @@ impl Shell {
 
     /// Runs a command, and notes and tells how it ended.
     pub(crate) fn words(&mut self, words: &[String]) -> Next {
-        match self.run(words) {
+        let (words, as_json) = without_json(words);
+        self.set_json(as_json);
+        self.answer.clear();
+        match self.run(&words) {
             Ok(Next::Quit) => return Next::Quit,
-            Ok(Next::Go) => self.exit_code = 0,
+            Ok(Next::Go) => {
+                self.exit_code = 0;
+                if as_json {
+                    let answer = Value::Object(std::mem::take(&mut self.answer));
+                    self.console.out(&answer.to_string());
+                }
+            }
             Err(failure) => self.fail(&failure),
         }
         Next::Go
@@ -179,6 +259,14 @@ impl Shell {
     /// Tells of a failure.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         self.exit_code = failure.exit_code;
+        if self.is_json() {
+            let mut answer = std::mem::take(&mut self.answer);
+            answer.insert("error".to_owned(), failure.text.as_str().into());
+            answer.insert("exit_code".to_owned(), failure.exit_code.into());
+            answer
+                .extend(failure.hint.iter().map(|hint| ("hint".to_owned(), hint.as_str().into())));
+            self.console.out(&Value::Object(answer).to_string());
+        }
         self.console.err(&failure.text);
         if let Some(hint) = &failure.hint {
             self.console.err(hint);
@@ -209,7 +297,7 @@ impl Shell {
             _ => {}
         }
         if !self.is_alive() {
-            self.console.out("Not connected");
+            self.out("Not connected");
             return Ok(Next::Go);
         }
         if matches!(command.id, Id::History | Id::PrintWatches | Id::Connect | Id::Redo) {
@@ -238,11 +326,12 @@ impl Shell {
         Ok(parsed)
     }
 
-    fn print_history(&self) {
+    fn print_history(&mut self) {
         let last = self.history.len().saturating_sub(1);
         for number in last.saturating_sub(10)..=last {
             let line = self.history.get(number).map_or("null", String::as_str);
-            self.console.out(&format!("{number} - {line}"));
+            let text = format!("{number} - {line}");
+            self.out(&text);
         }
     }
 
@@ -264,12 +353,16 @@ impl Shell {
         self.run(&words)
     }
 
-    fn set_print_watches(&self, word: Option<&String>) {
+    fn set_print_watches(&mut self, word: Option<&String>) {
         match word {
             Some(word) => self.print_watches.store(word == "on", Ordering::Relaxed),
             None => {
                 let on = self.print_watches.load(Ordering::Relaxed);
-                self.console.out(&format!("printwatches is {}", if on { "on" } else { "off" }));
+                self.put(
+                    "printwatches",
+                    || on.into(),
+                    || Some(format!("printwatches is {}", if on { "on" } else { "off" })),
+                );
             }
         }
     }
@@ -290,6 +383,17 @@ impl Shell {
         self.wait(client.reachable())?;
         Ok(())
     }
+}
+
+/// Takes `--json` out of a command's words; behind `--` it is a word like any other.
+pub(crate) fn without_json(words: &[String]) -> (Vec<String>, bool) {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let at = words[..end].iter().skip(1).position(|word| word == "--json");
+    let mut words = words.to_vec();
+    if let Some(at) = at {
+        words.remove(at + 1);
+    }
+    (words, at.is_some())
 }
 
 /// A number as Java decodes it: decimal, or hexadecimal behind `0x`.

@@ -187,6 +187,41 @@ fn ctrl_c_ends_a_command_that_waits() {
 }
 
 #[test]
+fn deleting_many_nodes_is_asked_about() {
+    let mut person = sit_down();
+    person.see_prompt(0);
+    let mut script = String::from("create /many\n");
+    (0..100).for_each(|n| script.push_str(&format!("create /many/{n}\n")));
+    let mut pipe = command(&person.server)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    pipe.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
+    assert!(pipe.wait().expect("it ends").success());
+    person.press("deleteall /many\r");
+    person.see("Delete 101 nodes? [y/N] ");
+    person.press("\r");
+    person.see("Nothing was deleted");
+    person.see_prompt(1);
+    // Few nodes are not worth a question.
+    person.press("deleteall /many/7\r");
+    person.see_prompt(2);
+    person.press("create /many/7\r");
+    person.see_prompt(3);
+    person.press("deleteall /many\r");
+    person.see("Delete 101 nodes? [y/N] ");
+    person.press("yes\r");
+    person.see_prompt(4);
+    person.press("ls /many\r");
+    person.see("Node does not exist: /many");
+    person.see_prompt(5);
+    person.press("\u{4}");
+    assert_eq!(person.leave(), Some(1));
+}
+
+#[test]
 fn the_prompt_tells_the_state_and_ctrl_d_leaves() {
     let mut person = sit_down();
     person.see_prompt(0);

@@ -39,3 +39,8 @@ fn directories_are_made_first() {
 fn what_apaches_shell_cannot() {
     play("extras");
 }
+
+#[test]
+fn every_command_answers_in_json() {
+    play("json");
+}

@@ -5,15 +5,15 @@ use rookeeper_client::{Acl, ErrorCode, acl};
 use super::Session;
 use super::nodes::{path, subtree, version};
 use crate::failure::{Failure, Outcome};
-use crate::format;
 use crate::options::Parsed;
 use crate::shell::usage;
 use crate::table::Command;
+use crate::{format, json};
 use rookeeper_client::Watch;
 
 /// Reads `scheme:id:perm,scheme:id:perm`. Everything wrong is told, in the words of Apache's shell;
 /// unlike there, nothing is sent then: half an ACL could lock everybody out.
-pub(super) fn parse(session: &Session<'_>, text: &str) -> Option<Vec<Acl>> {
+pub(super) fn parse(session: &mut Session<'_>, text: &str) -> Option<Vec<Acl>> {
     let mut good = true;
     let mut complain = |text: String| {
         session.err(&text);
@@ -65,17 +65,13 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
     let (list, stat) = session.wait(client.acl(path))??;
-    for entry in list {
-        session.out(&format!(
-            "'{},'{}\n: {}",
-            entry.id.scheme,
-            entry.id.id,
-            format::perms(entry.perms)
-        ));
-    }
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    let line = |entry: &Acl| {
+        format!("'{},'{}\n: {}", entry.id.scheme, entry.id.id, format::perms(entry.perms))
+    };
+    let lines: Vec<String> = list.iter().map(line).collect();
+    let lines = (!lines.is_empty()).then(|| lines.join("\n"));
+    session.put("acl", || list.iter().map(json::acl).collect(), || lines);
+    session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
@@ -87,9 +83,7 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let client = session.client()?;
     if !parsed.has("R") {
         let stat = session.wait(client.set_acl(path, &list, version))??;
-        if parsed.has("s") {
-            session.out(&format::stat(&stat));
-        }
+        session.put_stat(&stat, parsed.has("s"));
         return Ok(());
     }
     let paths = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
@@ -111,9 +105,9 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
 pub(super) fn whoami(session: &mut Session<'_>) -> Outcome {
     let client = session.client()?;
     let identities = session.wait(client.whoami())??;
-    session.out("Auth scheme: User");
-    for identity in identities {
-        session.out(&format!("{}: {}", identity.scheme, identity.id));
-    }
+    let lines = identities.iter().map(|id| format!("\n{}: {}", id.scheme, id.id));
+    let lines = format!("Auth scheme: User{}", lines.collect::<String>());
+    let value = |id: &rookeeper_client::Id| serde_json::json!({"scheme": id.scheme, "id": id.id});
+    session.put("identities", || identities.iter().map(value).collect(), || Some(lines));
     Ok(())
 }

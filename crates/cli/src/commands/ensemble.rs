@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{Session, watch};
 use crate::failure::{Failure, Outcome};
-use crate::format;
 use crate::options::Parsed;
 use crate::shell::usage;
 use crate::table::Command;
@@ -14,14 +13,9 @@ pub(super) fn config(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let (data, stat) = session.wait(client.config(watch(parsed)))??;
     let data = data.unwrap_or_default();
     let text = String::from_utf8_lossy(&data);
-    if parsed.has("c") {
-        session.out(&client_addresses(&text));
-    } else {
-        session.out(&text);
-    }
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    let text = if parsed.has("c") { client_addresses(&text) } else { text.into_owned() };
+    session.put("config", || text.clone().into(), || Some(text.clone()));
+    session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
@@ -87,10 +81,10 @@ pub(super) fn reconfig(session: &mut Session<'_>, command: &Command, parsed: &Pa
         version,
     ))??;
     let data = data.unwrap_or_default();
-    session.out(&format!("Committed new configuration:\n{}", String::from_utf8_lossy(&data)));
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    let text = String::from_utf8_lossy(&data);
+    let lines = || Some(format!("Committed new configuration:\n{text}"));
+    session.put("config", || text.as_ref().into(), lines);
+    session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
@@ -119,8 +113,9 @@ pub(super) fn close(session: &mut Session<'_>) -> Outcome {
     Ok(())
 }
 
-pub(super) fn version(session: &Session<'_>) {
-    session.out(concat!("ZooKeeper CLI version: 3.9.5-rookeeper-", env!("CARGO_PKG_VERSION")));
+pub(super) fn version(session: &mut Session<'_>) {
+    let version = concat!("3.9.5-rookeeper-", env!("CARGO_PKG_VERSION"));
+    session.put("version", || version.into(), || Some(format!("ZooKeeper CLI version: {version}")));
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ mod nodes;
 mod quota;
 mod watches;
 
-use rookeeper_client::{Client, Watch};
+use rookeeper_client::{Client, Stat, Watch};
+use serde_json::Value;
 
 use crate::failure::Outcome;
 use crate::options::Parsed;
 use crate::shell::Shell;
 use crate::table::{Command, Id};
+use crate::{format, json};
 
 /// The shell a command runs in, and its session once it needs one.
 pub(crate) struct Session<'s> {
@@ -33,12 +35,32 @@ impl Session<'_> {
         self.shell.wait(work)
     }
 
-    fn out(&self, line: &str) {
-        self.shell.console.out(line);
+    fn out(&mut self, line: &str) {
+        self.shell.out(line);
     }
 
-    fn err(&self, line: &str) {
-        self.shell.console.err(line);
+    fn err(&mut self, line: &str) {
+        self.shell.err(line);
+    }
+
+    /// Asks a person at a terminal; whoever reads no questions has none.
+    fn confirm(&self, question: &str) -> bool {
+        self.shell.confirm(question)
+    }
+
+    /// A part of a result: a field in JSON, else lines.
+    fn put(
+        &mut self,
+        field: &str,
+        value: impl FnOnce() -> Value,
+        lines: impl FnOnce() -> Option<String>,
+    ) {
+        self.shell.put(field, value, lines);
+    }
+
+    /// A stat: printed if it was asked for, in JSON always.
+    fn put_stat(&mut self, stat: &Stat, is_wanted: bool) {
+        self.put("stat", || json::stat(stat), || is_wanted.then(|| format::stat(stat)));
     }
 }
 

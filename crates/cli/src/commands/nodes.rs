@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use super::{Session, acl, watch};
 use crate::failure::{Failure, Outcome, exception_text};
-use crate::format;
 use crate::options::Parsed;
 use crate::path_check::{check, check_new};
 use crate::shell::parse_int;
 use crate::tokens::quoted;
+use crate::{format, json};
 
 /// Nodes deleted by one transaction unless `-b` says otherwise.
 const DELETE_BATCH: i32 = 1000;
+
+/// A person who deletes more nodes than this is asked whether that is meant.
+const ASK_ABOVE: usize = 100;
 
 pub(super) fn path(parsed: &Parsed) -> Outcome<&str> {
     let path = parsed.arg(1).unwrap_or_default();
@@ -27,12 +30,12 @@ pub(super) fn version(parsed: &Parsed) -> Outcome<Option<i32>> {
     parsed.value("v").map(parse_int).transpose()
 }
 
-fn deprecated(session: &Session<'_>, old: &str, new: &str) {
+fn deprecated(session: &mut Session<'_>, old: &str, new: &str) {
     session.err(&format!("'{old}' has been deprecated. Please use '{new}' instead."));
 }
 
 /// Whether to watch: by the option, or by a second word as in old versions.
-fn watch_old_style(session: &Session<'_>, parsed: &Parsed, old: &str, new: &str) -> Watch {
+fn watch_old_style(session: &mut Session<'_>, parsed: &Parsed, old: &str, new: &str) -> Watch {
     if parsed.args.len() > 2 {
         deprecated(session, old, new);
         return Watch::Session;
@@ -68,7 +71,11 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
         session.err(&exception_text(error));
     }
     let (created, _) = result?;
-    session.err(&format!("Created {created}"));
+    if session.shell.is_json() {
+        session.put("created", || created.into(), || None);
+    } else {
+        session.err(&format!("Created {created}"));
+    }
     Ok(())
 }
 
@@ -136,9 +143,7 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed, words: &[String]) 
     let version = version(parsed)?;
     let client = session.client()?;
     let stat = session.wait(client.set(path, &data, version))??;
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    session.put_stat(&stat, parsed.has("s"));
     if let Some(form) = quoted_form(words, parsed) {
         session
             .err(&format!("Only '{text}' was stored. A value that holds blanks is quoted: {form}"));
@@ -151,6 +156,11 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
     let (data, stat) = session.wait(client.get_watch(path, watch))??;
+    if session.shell.is_json() {
+        session.shell.put_data(data.as_deref());
+        session.put_stat(&stat, false);
+        return Ok(());
+    }
     // Null is shown as the word, in every form, as Apache's shell does.
     let data = data.unwrap_or_else(|| b"null".to_vec());
     if parsed.has("b") {
@@ -160,9 +170,7 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     } else {
         session.shell.console.out_bytes(String::from_utf8_lossy(&data).as_bytes());
     }
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
@@ -187,6 +195,9 @@ pub(super) fn delete_all(session: &mut Session<'_>, parsed: &Parsed) -> Outcome 
     let client = session.client()?;
     let batch = usize::try_from(batch).unwrap_or(0).max(1);
     let nodes = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
+    if ASK_ABOVE < nodes.len() && !session.confirm(&format!("Delete {} nodes?", nodes.len())) {
+        return Err(Failure::new("Nothing was deleted"));
+    }
     // Children stand behind their parents, so the reverse deletes leaves first.
     let nodes: Vec<&String> = nodes.iter().rev().collect();
     let mut all = true;
@@ -261,15 +272,19 @@ pub(super) fn ls(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
     if parsed.has("R") {
+        if session.shell.is_json() {
+            let paths = session.wait(subtree(&client, path, watch, &mut |_| {}))??;
+            session.put("paths", || json::list(&paths), || None);
+            return Ok(());
+        }
         let console = session.shell.console.clone();
         session.wait(subtree(&client, path, watch, &mut |path| console.out(path)))??;
         return Ok(());
     }
-    let (names, stat) = session.wait(client.children_watch(path, watch))??;
-    session.out(&format::list(names));
-    if parsed.has("s") {
-        session.out(&format::stat(&stat));
-    }
+    let (mut names, stat) = session.wait(client.children_watch(path, watch))??;
+    names.sort();
+    session.put("children", || json::list(&names), || Some(format::list(names.clone())));
+    session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
@@ -278,7 +293,7 @@ pub(super) fn stat(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
     match session.wait(client.exists_watch(path, watch))?? {
-        Some(stat) => session.out(&format::stat(&stat)),
+        Some(stat) => session.put_stat(&stat, true),
         None => return Err(no_node(path)),
     }
     Ok(())
@@ -292,7 +307,7 @@ pub(super) fn sync(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let client = session.client()?;
     match session.wait(client.sync(path))? {
-        Ok(()) => session.out("Sync is OK"),
+        Ok(()) => session.put("sync", || true.into(), || Some("Sync is OK".to_owned())),
         Err(error) => match error.code_number() {
             Some(code) => session.out(&format!("Sync has failed. rc={code}")),
             None => return Err(error.into()),
@@ -305,7 +320,7 @@ pub(super) fn all_children_number(session: &mut Session<'_>, parsed: &Parsed) ->
     let path = path(parsed)?;
     let client = session.client()?;
     let number = session.wait(client.all_children_number(path))??;
-    session.out(&number.to_string());
+    session.put("number", || number.into(), || Some(number.to_string()));
     Ok(())
 }
 
@@ -314,6 +329,6 @@ pub(super) fn ephemerals(session: &mut Session<'_>, parsed: &Parsed) -> Outcome 
     check(prefix)?;
     let client = session.client()?;
     let paths = session.wait(client.ephemerals(prefix))??;
-    session.out(&format::list(paths));
+    session.put("paths", || json::list(&paths), || Some(format::list(paths.clone())));
     Ok(())
 }

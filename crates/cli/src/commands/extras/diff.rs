@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use rookeeper_client::Client;
+use serde_json::json;
 
 use super::{Node, join, read_all};
 use crate::commands::Session;
@@ -29,23 +30,26 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
     let mut paths: Vec<&String> = left_nodes.keys().chain(right_nodes.keys()).collect();
     paths.sort_by(|a, b| a.split('/').cmp(b.split('/')));
     paths.dedup();
-    let mut differences = 0;
+    let mut differences = Vec::new();
     for below in paths {
-        let line = match (left_nodes.get(below), right_nodes.get(below)) {
-            (Some(_), None) => format!("- {}", join(left, below)),
-            (None, _) => format!("+ {}", join(right, below)),
+        let (line, what) = match (left_nodes.get(below), right_nodes.get(below)) {
+            (Some(_), None) => (format!("- {}", join(left, below)), vec!["only in the left"]),
+            (None, _) => (format!("+ {}", join(right, below)), vec!["only in the right"]),
             (Some(a), Some(b)) => {
                 let what = differing(a, b);
                 if what.is_empty() {
                     continue;
                 }
-                format!("~ {} ({})", join(left, below), what.join(", "))
+                (format!("~ {} ({})", join(left, below), what.join(", ")), what)
             }
         };
-        differences += 1;
-        session.out(&line);
+        differences.push((json!({"path": below, "what": what}), line));
     }
-    match differences {
+    let lines: Vec<&str> = differences.iter().map(|(_, line)| line.as_str()).collect();
+    let lines = (!lines.is_empty()).then(|| lines.join("\n"));
+    let values = || differences.iter().map(|(value, _)| value.clone()).collect();
+    session.put("differences", values, || lines);
+    match differences.len() {
         0 => Ok(()),
         n => Err(Failure::new(format!("{n} differences"))),
     }

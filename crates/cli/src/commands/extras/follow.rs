@@ -2,11 +2,13 @@
 //! or as many events as asked for.
 
 use rookeeper_client::{AddWatchMode, Notice};
+use serde_json::json;
 
 use super::number;
 use crate::commands::Session;
 use crate::commands::nodes::path;
 use crate::failure::{Failure, Outcome};
+use crate::json;
 use crate::options::Parsed;
 
 pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
@@ -14,6 +16,7 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
     let limit = number(parsed.value("n"), "n")?.unwrap_or(usize::MAX);
     let client = session.client()?;
     let console = session.shell.console.clone();
+    let is_json = session.shell.is_json();
     session.wait(async {
         let mut watcher = client.watch(path, AddWatchMode::PersistentRecursive).await?;
         console.err(&format!("Watching {path} and everything below it"));
@@ -22,7 +25,11 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
             match watcher.next().await {
                 Some(Notice::Event(event)) => {
                     seen += 1;
-                    console.out(&format!("{} {} {}", event.zxid, event.kind, event.path));
+                    if is_json {
+                        console.out(&json!({"event": json::event(&event)}).to_string());
+                    } else {
+                        console.out(&format!("{} {} {}", event.zxid, event.kind, event.path));
+                    }
                 }
                 Some(Notice::MayHaveMissed) => {
                     console.err("The connection was lost for a while: events may be missing here");

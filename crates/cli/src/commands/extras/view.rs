@@ -6,8 +6,10 @@ use super::{join, number, read_all, strip};
 use crate::commands::Session;
 use crate::commands::nodes::{path, subtree};
 use crate::failure::Outcome;
+use crate::json;
 use crate::options::Parsed;
 use rookeeper_client::Watch;
+use serde_json::json;
 
 /// Draws the tree.
 pub(in crate::commands) fn tree(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
@@ -16,6 +18,10 @@ pub(in crate::commands) fn tree(session: &mut Session<'_>, parsed: &Parsed) -> O
     let client = session.client()?;
     let paths = session.wait(subtree(&client, root, Watch::No, &mut |_| {}))??;
     let count = paths.len();
+    if session.shell.is_json() {
+        session.put("paths", || json::list(&paths), || None);
+        return Ok(());
+    }
     let level = |path: &str| strip(path, root).matches('/').count();
     let mut paths: Vec<&String> = paths.iter().filter(|path| level(path) <= depth).collect();
     paths.sort_by(|a, b| a.split('/').cmp(b.split('/')));
@@ -49,23 +55,20 @@ pub(in crate::commands) fn find(session: &mut Session<'_>, parsed: &Parsed) -> O
         let name: Vec<char> = path.rsplit('/').next().unwrap_or_default().chars().collect();
         pattern.as_deref().is_none_or(|pattern| matches(pattern, &name))
     };
-    let Some(text) = parsed.value("data") else {
-        let console = session.shell.console.clone();
-        let mut tell = |path: &str| {
-            if fits(path) {
-                console.out(path);
-            }
-        };
-        session.wait(subtree(&client, root, Watch::No, &mut tell))??;
-        return Ok(());
-    };
-    for node in session.wait(read_all(&client, root, false))?? {
-        let path = join(root, &node.below);
-        let data = String::from_utf8_lossy(node.data.as_deref().unwrap_or_default());
-        if fits(&path) && data.contains(text) {
-            session.out(&path);
+    let mut found = match parsed.value("data") {
+        None => session.wait(subtree(&client, root, Watch::No, &mut |_| {}))??,
+        Some(text) => {
+            let mut nodes = session.wait(read_all(&client, root, false))??;
+            nodes.retain(|node| {
+                let data = String::from_utf8_lossy(node.data.as_deref().unwrap_or_default());
+                data.contains(text)
+            });
+            nodes.into_iter().map(|node| join(root, &node.below)).collect()
         }
-    }
+    };
+    found.retain(|path| fits(path));
+    let lines = (!found.is_empty()).then(|| found.join("\n"));
+    session.put("paths", || json::list(&found), || lines);
     Ok(())
 }
 
@@ -105,9 +108,15 @@ pub(in crate::commands) fn du(session: &mut Session<'_>, parsed: &Parsed) -> Out
     }
     let mut sorted: Vec<_> = sums.into_iter().collect();
     sorted.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
-    for (below, (nodes, bytes)) in sorted {
-        session.out(&format!("{bytes:>12} bytes {nodes:>8} nodes  {}", join(root, &below)));
-    }
+    let value = |(below, (nodes, bytes)): &(String, (u64, u64))| json!({"path": join(root, below), "nodes": nodes, "bytes": bytes});
+    let line = |(below, (nodes, bytes)): &(String, (u64, u64))| {
+        format!("{bytes:>12} bytes {nodes:>8} nodes  {}", join(root, below))
+    };
+    session.put(
+        "subtrees",
+        || sorted.iter().map(value).collect(),
+        || Some(sorted.iter().map(line).collect::<Vec<_>>().join("\n")),
+    );
     Ok(())
 }
 
