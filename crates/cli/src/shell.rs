@@ -69,9 +69,14 @@ impl Shell {
         self.as_json.load(Ordering::Relaxed)
     }
 
+    /// Whether a person types and sees what comes of it.
+    pub(crate) fn is_at_terminal(&self) -> bool {
+        self.interruptible
+    }
+
     /// Asks a question that only `y` or `yes` answers with yes. Scripts and pipes are not asked.
     pub(crate) fn confirm(&self, question: &str) -> bool {
-        if !self.interruptible {
+        if !self.is_at_terminal() {
             return true;
         }
         self.console.ask(&format!("{question} [y/N] "));

@@ -222,6 +222,20 @@ fn deleting_many_nodes_is_asked_about() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_shown_as_a_table() {
+    let mut person = sit_down();
+    person.see_prompt(0);
+    person.press("set / /wA= -b\r");
+    person.see_prompt(1);
+    person.press("get /\r");
+    person.see("|00000000| ff 00 ");
+    person.see("This is not text");
+    person.see_prompt(2);
+    person.press("\u{4}");
+    assert_eq!(person.leave(), Some(0));
+}
+
+#[test]
 fn the_prompt_tells_the_state_and_ctrl_d_leaves() {
     let mut person = sit_down();
     person.see_prompt(0);

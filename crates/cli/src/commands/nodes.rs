@@ -167,6 +167,10 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
         session.out(&BASE64.encode(&data));
     } else if parsed.has("x") {
         session.out(&format::hex_table(&data));
+    } else if session.shell.is_at_terminal() && std::str::from_utf8(&data).is_err() {
+        // A terminal may do anything with such bytes; pipes get them as they are.
+        session.out(&format::hex_table(&data));
+        session.err("This is not text; get -b prints it in base64.");
     } else {
         session.shell.console.out_bytes(String::from_utf8_lossy(&data).as_bytes());
     }

@@ -22,6 +22,7 @@ use super::{Node, join, read_all};
 use crate::commands::Session;
 use crate::commands::nodes::path;
 use crate::failure::{Failure, Outcome};
+use crate::json;
 use crate::options::Parsed;
 use crate::path_check::check;
 
@@ -86,20 +87,9 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn value(node: &Node) -> Value {
     let mut map = Map::new();
     map.insert("path".to_owned(), node.below.clone().into());
-    match node.data.as_deref().map(|data| (std::str::from_utf8(data), data)) {
-        None => {}
-        Some((Ok(text), _)) => {
-            map.insert("data".to_owned(), text.into());
-        }
-        Some((Err(_), data)) => {
-            map.insert("data_base64".to_owned(), BASE64.encode(data).into());
-        }
-    }
+    json::put_data(&mut map, node.data.as_deref());
     if node.acl != [acl::open()] {
-        let entries = node.acl.iter().map(
-            |entry| json!({"scheme": entry.id.scheme, "id": entry.id.id, "perms": entry.perms}),
-        );
-        map.insert("acl".to_owned(), entries.collect());
+        map.insert("acl".to_owned(), node.acl.iter().map(json::acl).collect());
     }
     Value::Object(map)
 }
