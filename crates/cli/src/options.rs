@@ -9,7 +9,7 @@ use crate::failure::Failure;
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) takes_value: bool,
-    /// What it does, for the table printed with the usage.
+    /// What it does, for the table printed with the usage; options without it are not in the table.
     pub(crate) about: &'static str,
 }
 
@@ -193,7 +193,8 @@ fn unrecognized(word: &str) -> Failure {
 
 /// The table of options that two commands print below their usage.
 pub(crate) fn table(specs: &[Spec]) -> String {
-    let mut sorted: Vec<&Spec> = specs.iter().collect();
+    // What Apache's shell does not have is not in its tables.
+    let mut sorted: Vec<&Spec> = specs.iter().filter(|spec| !spec.about.is_empty()).collect();
     sorted.sort_by_key(|spec| spec.name);
     let left = |spec: &Spec| {
         let value = if spec.takes_value { " <arg>" } else { "" };

@@ -325,7 +325,9 @@ impl Shell {
                  [-n num soft quota, -b bytes soft quota, -N num hard quota, -B bytes hard quota]",
             ));
         }
-        if parsed.args.len() < command.words_min {
+        // A file stands for the word of data.
+        let has_file = command.id == Id::Set && parsed.has("file");
+        if parsed.args.len() + usize::from(has_file) < command.words_min {
             return Err(usage(command));
         }
         Ok(parsed)

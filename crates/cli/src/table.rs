@@ -86,6 +86,8 @@ const fn with_table(command: Command) -> Command {
 }
 
 const QUOTA_KINDS: &[&str] = &["n", "b", "N", "B"];
+/// Data from a file in place of a word; ours.
+const FILE: Spec = value("file");
 const STATS: Spec = flag("s").about("Print znode stats additionally");
 
 /// Every command, in the order of the help list.
@@ -106,7 +108,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         Id::Create,
         "create",
         "[-s] [-e] [-c] [-t ttl] path [data] [acl]",
-        &[flag("s"), flag("e"), flag("c"), value("t")],
+        &[flag("s"), flag("e"), flag("c"), value("t"), FILE],
         2,
     ),
     command(Id::Delete, "delete", "[-v version] path", &[value("v")], 2),
@@ -165,6 +167,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             STATS,
             value("v").about("Set with an expected version"),
             flag("b").about("Supply data in base64 format"),
+            FILE,
         ],
         3,
     )),
@@ -234,7 +237,7 @@ pub(crate) fn help() -> String {
 pub(crate) fn extras() -> String {
     let lines = EXTRAS.iter().map(|command| format!("\n\t{}", command.usage_line()));
     format!(
-        "Commands of Rookeeper's shell; every command takes --json:{}",
+        "Commands of Rookeeper's shell; every command takes --json; create and set take -file <file>:{}",
         lines.collect::<String>()
     )
 }

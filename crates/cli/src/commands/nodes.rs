@@ -51,11 +51,14 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
     if let Some(ttl) = parsed.value("t") {
         options = options.with_ttl(ttl_of(ttl)?);
     }
-    let data = parsed.arg(2);
+    let (data, acl_at) = match parsed.value("file") {
+        Some(file) => (Some(read_file(file)?), 2),
+        None => (parsed.arg(2).map(|text| text.as_bytes().to_vec()), 3),
+    };
     if data.is_none() {
         options = options.without_data();
     }
-    if let Some(text) = parsed.arg(3) {
+    if let Some(text) = parsed.arg(acl_at) {
         let Some(list) = acl::parse(session, text) else {
             session.err("KeeperErrorCode = InvalidACL");
             return Err(unquoted(Failure::new("Acl is not valid : null"), words, parsed));
@@ -64,7 +67,7 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
     }
     let client = session.client()?;
     let data = data.unwrap_or_default();
-    let result = session.wait(client.create(path, data.as_bytes(), &options))?;
+    let result = session.wait(client.create(path, &data, &options))?;
     if let Err(error) = &result
         && error.code() == Some(ErrorCode::InvalidAcl)
     {
@@ -77,6 +80,11 @@ pub(super) fn create(session: &mut Session<'_>, parsed: &Parsed, words: &[String
         session.err(&format!("Created {created}"));
     }
     Ok(())
+}
+
+/// A value from a file, byte for byte.
+fn read_file(file: &str) -> Outcome<Vec<u8>> {
+    std::fs::read(file).map_err(|error| Failure::new(format!("Cannot read {file}: {error}")))
 }
 
 fn create_mode(parsed: &Parsed) -> Outcome<CreateMode> {
@@ -133,7 +141,9 @@ fn quoted_form(words: &[String], parsed: &Parsed) -> Option<String> {
 pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed, words: &[String]) -> Outcome {
     let path = path(parsed)?;
     let text = parsed.arg(2).unwrap_or_default();
-    let data = if parsed.has("b") {
+    let data = if let Some(file) = parsed.value("file") {
+        read_file(file)?
+    } else if parsed.has("b") {
         BASE64
             .decode(text)
             .map_err(|error| Failure::new(format!("-b needs a value in base64: {error}")))?
@@ -168,7 +178,7 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     } else if parsed.has("x") {
         session.out(&format::hex_table(&data));
     } else if session.shell.is_at_terminal() && std::str::from_utf8(&data).is_err() {
-        // A terminal may do anything with such bytes; pipes get them as they are.
+        // A terminal may do anything with such bytes; pipes get what Apache's shell prints.
         session.out(&format::hex_table(&data));
         session.err("This is not text; get -b prints it in base64.");
     } else {
