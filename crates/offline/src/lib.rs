@@ -14,6 +14,7 @@
 
 mod apache;
 mod damage;
+mod input;
 mod java;
 mod log;
 mod output;

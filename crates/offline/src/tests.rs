@@ -146,6 +146,33 @@ fn damaged_snapshots() {
 }
 
 #[test]
+fn a_directory_stands_for_its_files() {
+    let disk = MemDisk::new();
+    let dir = Path::new("/data/version-2");
+    disk.create_dir_all(dir).expect("made");
+    for name in ["log.1", "log.28", "snapshot.0", "snapshot.27"] {
+        disk.put(&dir.join(name), &captured(&format!("plain/version-2/{name}")));
+    }
+    for place in ["/data", "/data/version-2"] {
+        assert_eq!(run_log(&disk, &format!("verify {place}")), FINE);
+        assert_eq!(run_snapshot(&disk, &format!("verify {place}")), FINE);
+    }
+    // With a file in the middle missing, transactions are missing, too.
+    disk.put(&dir.join("log.40"), &captured("quorum/version-2/log.100000001"));
+    assert_eq!(
+        run_log(&disk, "verify /data/version-2/log.1 /data/version-2/log.40"),
+        FINE,
+        "an epoch"
+    );
+    let damaged = captured("plain/version-2/log.28")[..1000].to_vec();
+    disk.put(&dir.join("log.28"), &[&damaged[..16], &damaged[77..]].concat());
+    assert_eq!(run_log(&disk, "verify /data/version-2/log.1 /data/version-2/log.28"), FAILED);
+    assert_eq!(run_log(&disk, "verify /nowhere"), FAILED);
+    disk.create_dir_all(Path::new("/empty")).expect("made");
+    assert_eq!(run_snapshot(&disk, "verify /empty"), FAILED);
+}
+
+#[test]
 fn containers_hold_the_same() {
     let bytes = captured("plain/version-2/snapshot.27");
     let disk = disk_with(SNAPSHOT, &bytes);

@@ -17,7 +17,8 @@ use rookeeper_storage::{Disk, names};
 
 pub(crate) use print::{data_value, escaped, shown};
 
-use crate::output::{Outcome, Output, Stop};
+use crate::input;
+use crate::output::{Outcome, Output};
 
 #[derive(Debug, Parser)]
 #[command(name = "rookeeper log", about = "Looks into transaction logs, Apache's and ours")]
@@ -127,28 +128,8 @@ fn zxid(text: &str) -> Result<Zxid, String> {
     parsed.map(Zxid).map_err(|_| format!("{text} is no zxid: 0x100000001 and 4294967297 are"))
 }
 
-/// The log files meant: a directory stands for those in it, oldest first.
 fn files(disk: &dyn Disk, paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        let info = disk.metadata(path).ok().flatten();
-        let Some(info) = info else {
-            return Err(Stop::new(format!("{}: no such file or directory", path.display())));
-        };
-        if !info.is_dir {
-            files.push(path.clone());
-            continue;
-        }
-        let nested = path.join("version-2");
-        let is_data_dir = disk.metadata(&nested).ok().flatten().is_some_and(|info| info.is_dir);
-        let dir = if is_data_dir { &nested } else { path };
-        let found = names::log_files(disk, dir)?;
-        if found.is_empty() {
-            return Err(Stop::new(format!("{}: no transaction logs are in it", dir.display())));
-        }
-        files.extend(found.into_iter().map(|file| file.path));
-    }
-    Ok(files)
+    input::files(disk, paths, "transaction logs", names::log_files)
 }
 
 /// Opens a log; a file whose creation was cut off has no records.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use rookeeper_storage::snapshot::recompress;
-use rookeeper_storage::{Compression, Disk};
+use rookeeper_storage::{Compression, Disk, names};
 
-use crate::FINE;
 use crate::output::{Outcome, Output};
+use crate::{FINE, input};
 
 #[derive(Debug, Parser)]
 #[command(name = "rookeeper snapshot", about = "Looks into snapshots, Apache's and ours")]
@@ -41,9 +41,9 @@ enum Command {
     },
     /// Read everything and say what is damaged; exit code 1 if anything is
     Verify {
-        /// Snapshots
+        /// Snapshots, or directories with snapshots (a dataDir or its version-2)
         #[arg(required = true)]
-        files: Vec<PathBuf>,
+        paths: Vec<PathBuf>,
         /// Print JSON, one value per line
         #[arg(long)]
         json: bool,
@@ -96,7 +96,10 @@ pub(crate) fn run(
     let args = crate::parse::<Args>("rookeeper snapshot", args)?;
     match args.command {
         Command::Print { file, path, json } => print::run(&**disk, &file, &path, json, out),
-        Command::Verify { files, json } => verify::run(&**disk, &files, json, out),
+        Command::Verify { paths, json } => {
+            let files = input::files(&**disk, &paths, "snapshots", names::snapshot_files)?;
+            verify::run(&**disk, &files, json, out)
+        }
         Command::Summary { file, depth, json } => summary::run(&**disk, &file, depth, json, out),
         Command::Compare { left, right, json } => compare::run(&**disk, &left, &right, json, out),
         Command::Convert { from, to } => {
