@@ -65,6 +65,16 @@ fn what_goes_wrong() {
 }
 
 #[test]
+fn looking_at_subtrees() {
+    play("looking", plain());
+}
+
+#[test]
+fn comparing_and_exporting() {
+    play("moving", plain());
+}
+
+#[test]
 fn quotas() {
     play("quota", plain().set("enforceQuota", "true"));
 }

@@ -37,3 +37,8 @@ fn chinese_in_the_c_locale() {
 fn what_goes_wrong() {
     play("errors");
 }
+
+#[test]
+fn looking_at_subtrees() {
+    play("looking");
+}
