@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::connect_string::{Chroot, ConnectString};
 use crate::driver::{Command, Control, Driver, Listener, Outcome, Standing, Told};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, over};
 use crate::event::{SessionState, WatchedEvent};
 use crate::session::{
     Call, CallId, Config, Credentials, Failure, Reply, Session, WatchChange, WatchId,
@@ -350,6 +350,10 @@ impl Client {
         self.inner.control.clone()
     }
 
+    pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
+        self.inner.standing.clone()
+    }
+
     pub(crate) fn next_watch(&self) -> WatchId {
         WatchId(self.inner.next_watch.fetch_add(1, Ordering::Relaxed))
     }
@@ -430,12 +434,4 @@ impl Drop for CancelGuard<'_> {
             let _ = self.control.send(Control::Cancel(id));
         }
     }
-}
-
-fn over(state: SessionState) -> Error {
-    Error::of_kind(match state {
-        SessionState::Expired => ErrorKind::SessionExpired,
-        SessionState::AuthFailed => ErrorKind::AuthFailed,
-        _ => ErrorKind::Closed,
-    })
 }

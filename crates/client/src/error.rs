@@ -4,6 +4,8 @@ use std::fmt;
 
 use rookeeper_proto::ErrorCode;
 
+use crate::event::SessionState;
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -176,6 +178,15 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Why nothing succeeds in a session that is over.
+pub(crate) fn over(state: SessionState) -> Error {
+    Error::of_kind(match state {
+        SessionState::Expired => ErrorKind::SessionExpired,
+        SessionState::AuthFailed => ErrorKind::AuthFailed,
+        _ => ErrorKind::Closed,
+    })
+}
 
 #[cfg(test)]
 mod tests {

@@ -99,8 +99,9 @@ impl Client {
 
     fn one_time(&self, kinds: Vec<WatchKind>, path: &str) -> (Leave, OneshotWatcher) {
         let id = self.next_watch();
+        let told_by = (self.control(), self.standing());
         let (sink, watcher) =
-            watcher::once(id, kinds, path.to_owned(), self.chroot().clone(), self.control());
+            watcher::once(id, kinds, path.to_owned(), self.chroot().clone(), told_by);
         (Leave::For(id, Some(sink)), watcher)
     }
 

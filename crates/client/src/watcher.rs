@@ -10,11 +10,11 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use rookeeper_proto::Zxid;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::connect_string::Chroot;
-use crate::driver::Control;
-use crate::error::{Error, ErrorKind, Result};
+use crate::driver::{Control, Standing};
+use crate::error::{Result, over};
 use crate::event::{EventKind, WatchedEvent};
 use crate::session::{WatchId, WatchKind};
 
@@ -165,6 +165,7 @@ impl Drop for Lease {
 #[derive(Debug)]
 pub struct OneshotWatcher {
     receiver: oneshot::Receiver<Raw>,
+    standing: watch::Receiver<Standing>,
     chroot: Chroot,
     _lease: Lease,
 }
@@ -175,7 +176,7 @@ impl OneshotWatcher {
     pub async fn changed(self) -> Result<WatchedEvent> {
         match self.receiver.await {
             Ok(raw) => Ok(raw.for_client(&self.chroot)),
-            Err(_) => Err(Error::of_kind(ErrorKind::Closed)
+            Err(_) => Err(over(self.standing.borrow().state)
                 .with_message("the session ended before the watch fired")),
         }
     }
@@ -220,11 +221,11 @@ pub(crate) fn once(
     kinds: Vec<WatchKind>,
     path: String,
     chroot: Chroot,
-    control: ControlSender,
+    (control, standing): (ControlSender, watch::Receiver<Standing>),
 ) -> (Sink, OneshotWatcher) {
     let (sender, receiver) = oneshot::channel();
     let lease = Lease { id, kinds, path, control };
-    (Sink(End::Once(Some(sender))), OneshotWatcher { receiver, chroot, _lease: lease })
+    (Sink(End::Once(Some(sender))), OneshotWatcher { receiver, standing, chroot, _lease: lease })
 }
 
 pub(crate) fn many(

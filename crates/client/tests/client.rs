@@ -222,7 +222,8 @@ async fn an_expired_session_says_so_and_ends_its_watches() {
     let (_, _, watcher) = client.get_and_watch("/").await.unwrap();
     server.expire_all();
     server.kick();
-    assert!(soon(watcher.changed()).await.is_err());
+    let error = soon(watcher.changed()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SessionExpired);
     let error = soon(client.get("/")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SessionExpired);
     assert!(error.is_session_over());

@@ -10,11 +10,11 @@
 //! in as long as somebody is inside. A barrier that is lowered wakes everybody at once: that is its
 //! purpose.
 
-use rookeeper_client::{Client, CreateOptions, ErrorCode};
+use rookeeper_client::Client;
 
-use crate::base::nodes::{Above, below, child, create_own, guid};
+use crate::base::nodes::{self, Above, below, child, create_own, guid};
 use crate::base::persist::{self, persist, persist_found};
-use crate::base::task::after_drop;
+use crate::base::task::delete_after_drop;
 use crate::error::{Error, Result};
 
 /// A barrier; see the [module](self).
@@ -32,14 +32,7 @@ impl Barrier {
 
     /// Raises it; once raised it stays until lowered.
     pub async fn raise(&self) -> Result<()> {
-        let parent = self.path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-        let parent = if parent.is_empty() { "/" } else { parent };
-        let (client, options) = (&self.client, CreateOptions::persistent());
-        let create = || persist(client, || client.create(&self.path, b"", &options));
-        match below(client, parent, Above::Container, create).await {
-            Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error.into()),
-            _ => Ok(()),
-        }
+        Ok(nodes::make(&self.client, &self.path, b"", Above::Container).await?)
     }
 
     /// Lowers it.
@@ -112,13 +105,8 @@ impl DoubleBarrier {
 
     /// Tells those that wait: they all watch this one list.
     async fn open(&self) -> Result<()> {
-        let (client, options) = (&self.client, CreateOptions::persistent());
         let path = child(&self.ready, &guid());
-        let create = || persist(client, || client.create(&path, b"", &options));
-        match below(client, &self.ready, Above::Container, create).await {
-            Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error.into()),
-            _ => Ok(()),
-        }
+        Ok(nodes::make(&self.client, &path, b"", Above::Container).await?)
     }
 
     async fn list(&self, path: &str) -> Result<Vec<String>> {
@@ -181,14 +169,9 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if !self.left && !self.barrier.client.state().is_final() {
-            let client = self.barrier.client.clone();
+        if !self.left {
             let path = child(&self.barrier.members, &self.name);
-            after_drop(async move {
-                if let Err(error) = persist::delete(&client, &path).await {
-                    tracing::debug!(%error, path, "left to the session");
-                }
-            });
+            delete_after_drop(&self.barrier.client, path);
         }
     }
 }

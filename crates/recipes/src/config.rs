@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::Sessions;
-use crate::base::nodes::{Above, below};
+use crate::base::nodes::{self, Above, below};
 use crate::base::persist::{persist, persist_found};
 use crate::base::task::Task;
 use crate::error::{Error, Result};
@@ -116,8 +116,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Config<T> {
             if let Some(value) = &*value.borrow_and_update() {
                 return Ok(Arc::clone(value));
             }
-            let ended = "the configuration has ended with its last session";
-            value.changed().await.map_err(|_| Error::Invalid(ended.to_owned()))?;
+            value.changed().await.map_err(|_| Error::Ended)?;
         }
     }
 
@@ -143,10 +142,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Config<T> {
             let outcome = match version {
                 Some(_) => persist(client, || client.set(path, data, version)).await.map(drop),
                 None => {
-                    let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-                    let parent = if parent.is_empty() { "/" } else { parent };
                     let create = || persist(client, || client.create(path, data, options));
-                    below(client, parent, Above::Persistent, create).await.map(drop)
+                    below(client, nodes::parent(path), Above::Persistent, create).await.map(drop)
                 }
             };
             match outcome {

@@ -10,10 +10,10 @@
 //!
 //! The node holds the number as text, as kazoo's `Counter` does.
 
-use rookeeper_client::{Client, CreateOptions, ErrorCode};
+use rookeeper_client::{Client, ErrorCode};
 
 use crate::ExactlyOnce;
-use crate::base::nodes::{Above, below, child, ensure};
+use crate::base::nodes::{self, Above, child};
 use crate::base::persist::{persist, persist_found};
 use crate::error::{Error, Result};
 
@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Counter {
     client: Client,
-    parent: String,
     path: String,
     once: ExactlyOnce,
 }
@@ -30,8 +29,7 @@ impl Counter {
     /// The counter below this path; 0 until added to.
     pub fn new(client: &Client, path: &str) -> Self {
         let once = ExactlyOnce::new(client, &child(path, "ledgers"));
-        let (client, parent, path) = (client.clone(), path.to_owned(), child(path, "value"));
-        Self { client, parent, path, once }
+        Self { client: client.clone(), path: child(path, "value"), once }
     }
 
     /// The number. It may be an earlier one if the connected server lags behind; see
@@ -55,7 +53,7 @@ impl Counter {
     pub async fn add(&self, amount: i64) -> Result<i64> {
         loop {
             let Some((value, version)) = self.read().await? else {
-                self.make().await?;
+                nodes::make(&self.client, &self.path, b"0", Above::Persistent).await?;
                 continue;
             };
             let sum = value.checked_add(amount).ok_or_else(|| {
@@ -71,18 +69,6 @@ impl Counter {
                 }
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    async fn make(&self) -> Result<()> {
-        let (client, path) = (&self.client, self.path.as_str());
-        ensure(client, &self.parent, Above::Persistent).await?;
-        let options = CreateOptions::persistent();
-        let options = &options;
-        let create = || persist(client, || client.create(path, b"0", options));
-        match below(client, &self.parent, Above::Persistent, create).await {
-            Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error.into()),
-            _ => Ok(()),
         }
     }
 }

@@ -158,7 +158,7 @@ impl Directory {
         self.cache.wait_for(|_| true).await?;
         let mut version = self.cache.version();
         let reached = version.wait_for(|_| wanted(&self.instances())).await.map(drop);
-        reached.map_err(|_| Error::Invalid("the directory has ended".to_owned()))
+        reached.map_err(|_| Error::Ended)
     }
 
     /// All announced instances, by id. What cannot be read as one is left out.

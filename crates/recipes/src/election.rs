@@ -129,7 +129,7 @@ impl LeaderLatch {
             if let Leading::Yes(token) = &*leading.borrow_and_update() {
                 return Ok(token.clone());
             }
-            leading.changed().await.map_err(|_| ended())?;
+            leading.changed().await.map_err(|_| Error::Ended)?;
         }
     }
 
@@ -139,10 +139,6 @@ impl LeaderLatch {
         // An error means that the task has ended, and resigned with it.
         let _ = self.resigned.wait_for(|resigned| *resigned).await;
     }
-}
-
-fn ended() -> Error {
-    Error::Invalid("the latch has ended with its last session".to_owned())
 }
 
 /// A candidate in one session. `Ok` when it was asked to resign.

@@ -30,6 +30,9 @@ pub enum Error {
     /// The value cannot be written.
     #[error("the value cannot be written: {0}")]
     Unwritable(String),
+    /// There is no further session: the last one is over, and what ran on it with it.
+    #[error("its last session is over")]
+    Ended,
     /// The call makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -38,7 +41,11 @@ pub enum Error {
 impl Error {
     /// Whether the session is over, so that only a new client helps.
     pub fn is_session_over(&self) -> bool {
-        matches!(self, Self::Client(error) if error.is_session_over())
+        match self {
+            Self::Client(error) => error.is_session_over(),
+            Self::Ended => true,
+            _ => false,
+        }
     }
 
     /// The server's code, if it was one.

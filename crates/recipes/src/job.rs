@@ -16,9 +16,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rookeeper_client::{Client, CreateOptions, ErrorCode};
+use rookeeper_client::{Client, ErrorCode};
 
-use crate::base::nodes::{Above, below, child, guid};
+use crate::base::nodes::{self, Above, child, guid};
 use crate::base::persist::{pause, persist, persist_found, stat_now, unanswered};
 use crate::base::task::Task;
 use crate::election::LeaderLatch;
@@ -58,7 +58,7 @@ impl ScheduledJob {
             return Err(Error::Invalid("a job's period is at least a millisecond".to_owned()));
         }
         let latch = LeaderLatch::start(sessions, &child(path, "leader"), member);
-        let state = State { path: child(path, "last-slot"), parent: path.to_owned() };
+        let state = State { path: child(path, "last-slot") };
         let sessions = sessions.clone();
         let work = Work { latch, sessions, state, period_ms, job: Arc::new(job) };
         Ok(Self { _task: Task::spawn(work.run()) })
@@ -103,7 +103,6 @@ fn since_1970_ms() -> u64 {
 /// The node that holds the last slot claimed, and a mark of who claimed it.
 #[derive(Debug)]
 struct State {
-    parent: String,
     path: String,
 }
 
@@ -115,7 +114,7 @@ impl State {
         let claim = format!("{slot} {mark}");
         loop {
             let Some((last, version)) = self.last(&client).await? else {
-                self.make(&client).await?;
+                nodes::make(&client, &self.path, b"0 nobody", Above::Persistent).await?;
                 continue;
             };
             if slot <= last.0 {
@@ -149,14 +148,5 @@ impl State {
             reason: format!("'{text}' is not a slot and a mark"),
         })?;
         Ok(Some((last, stat.version)))
-    }
-
-    async fn make(&self, client: &Client) -> Result<()> {
-        let options = CreateOptions::persistent();
-        let create = || persist(client, || client.create(&self.path, b"0 nobody", &options));
-        match below(client, &self.parent, Above::Persistent, create).await {
-            Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error.into()),
-            _ => Ok(()),
-        }
     }
 }

@@ -56,8 +56,7 @@ impl Membership {
     pub async fn joined(&self) -> Result<()> {
         let (mut written, data) = (self.written.clone(), self.data.subscribe());
         let shown = written.wait_for(|written| written.as_ref() == Some(&*data.borrow())).await;
-        let ended = || Error::Invalid("the membership has ended with its last session".to_owned());
-        shown.map(drop).map_err(|_| ended())
+        shown.map(drop).map_err(|_| Error::Ended)
     }
 
     /// Shows something else.

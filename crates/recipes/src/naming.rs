@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::base::nodes::{Above, child, create_own, create_protected, guid};
 use crate::base::persist::{self, persist_found};
-use crate::base::task::after_drop;
+use crate::base::task::delete_after_drop;
 use crate::error::{Error, Result};
 use crate::{Counter, FencingToken};
 
@@ -109,13 +109,8 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        if !self.left && !self.client.state().is_final() {
-            let (client, path) = (self.client.clone(), std::mem::take(&mut self.path));
-            after_drop(async move {
-                if let Err(error) = persist::delete(&client, &path).await {
-                    tracing::debug!(%error, path, "left to the session");
-                }
-            });
+        if !self.left {
+            delete_after_drop(&self.client, std::mem::take(&mut self.path));
         }
     }
 }

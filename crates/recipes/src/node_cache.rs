@@ -68,10 +68,8 @@ impl NodeCache {
     /// Waits until the node is known, or known to be missing. Fails when the last session is over.
     pub async fn ready(&self) -> Result<()> {
         let mut known = self.known.clone();
-        match known.wait_for(|known| *known != Known::NotYet).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::Invalid("the cache has ended with its last session".to_owned())),
-        }
+        let is_known = known.wait_for(|known| *known != Known::NotYet).await;
+        is_known.map(drop).map_err(|_| Error::Ended)
     }
 }
 

@@ -28,11 +28,12 @@
 //! sequential nodes, stats) are lost with it: [`Committed::Unseen`]. One helper commits one transaction
 //! at a time; take several for more.
 
-use rookeeper_client::{Client, ErrorCode, ErrorKind, OpResult, Transaction};
+use rookeeper_client::{Client, ErrorKind, OpResult, Transaction};
 use tokio::sync::Mutex;
 
 use crate::base::nodes::{Above, child, create_own, guid};
 use crate::base::persist::{pause, stat_now, unanswered};
+use crate::base::task::delete_after_drop;
 use crate::error::{Error, Result};
 
 /// How a transaction was committed.
@@ -126,14 +127,7 @@ impl Drop for ExactlyOnce {
     fn drop(&mut self) {
         // Made or not, it goes with the session; this only saves the servers some memory.
         if self.version.get_mut().is_some() {
-            let (client, ledger) = (self.client.clone(), std::mem::take(&mut self.ledger));
-            crate::base::task::after_drop(async move {
-                match client.delete(&ledger, None).await {
-                    Ok(()) => {}
-                    Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
-                    Err(error) => tracing::debug!(%error, ledger, "left to the session"),
-                }
-            });
+            delete_after_drop(&self.client, std::mem::take(&mut self.ledger));
         }
     }
 }

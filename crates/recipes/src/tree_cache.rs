@@ -111,8 +111,7 @@ impl TreeCache {
     pub async fn wait_for(&self, wanted: impl Fn(&BTreeMap<String, Node>) -> bool) -> Result<()> {
         let mut version = self.version.clone();
         let reached = version.wait_for(|version| 0 < *version && self.with(&wanted)).await;
-        let ended = || Error::Invalid("the cache has ended with its last session".to_owned());
-        reached.map(drop).map_err(|_| ended())
+        reached.map(drop).map_err(|_| Error::Ended)
     }
 }
 

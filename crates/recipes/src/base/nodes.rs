@@ -10,7 +10,8 @@ pub(crate) fn child(parent: &str, name: &str) -> String {
     if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
 }
 
-fn parent(path: &str) -> &str {
+/// The path of the node above; the root's is itself.
+pub(crate) fn parent(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
         Some(at) => &path[..at],
@@ -79,6 +80,16 @@ where
             }
             other => return other,
         }
+    }
+}
+
+/// Makes a persistent node of a given name; one that is there already will do.
+pub(crate) async fn make(client: &Client, path: &str, data: &[u8], above: Above) -> Result<()> {
+    let options = CreateOptions::persistent();
+    let create = || persist(client, || client.create(path, data, &options));
+    match below(client, parent(path), above, create).await {
+        Err(error) if error.code() != Some(ErrorCode::NodeExists) => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use rookeeper_client::{Client, CreateOptions, Zxid};
 use super::held::FencingToken;
 use super::nodes::{self, Above};
 use super::persist::{pause, persist, persist_found, unanswered};
-use super::task::after_drop;
+use super::task::{after_drop, delete_after_drop};
 use crate::error::{Error, Result};
 
 /// What stands between guid and digits of who excludes everybody.
@@ -172,13 +172,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.left && !self.client.state().is_final() {
-            let (client, path) = (self.client.clone(), self.path());
-            after_drop(async move {
-                if let Err(error) = super::persist::delete(&client, &path).await {
-                    tracing::debug!(%error, path, "not deleted: the session takes the node along");
-                }
-            });
+        if !self.left {
+            delete_after_drop(&self.client, self.path());
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Tasks bound to the life of what they serve.
 
+use rookeeper_client::Client;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use super::persist;
 
 /// A task that ends with its owner.
 #[derive(Debug)]
@@ -25,6 +28,19 @@ pub(crate) fn after_drop(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(work);
     }
+}
+
+/// Deletes a node of a dropped value; else it goes with the session.
+pub(crate) fn delete_after_drop(client: &Client, path: String) {
+    if client.state().is_final() {
+        return;
+    }
+    let client = client.clone();
+    after_drop(async move {
+        if let Err(error) = persist::delete(&client, &path).await {
+            tracing::debug!(%error, path, "not deleted: the session takes it along");
+        }
+    });
 }
 
 /// Waits until a flag is set; for ever when nobody can set it any more.
