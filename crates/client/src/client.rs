@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rookeeper_proto::client::{Request, Response};
-use rookeeper_proto::{Reader, SessionId};
+use rookeeper_proto::{Acl, Reader, SessionId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::connect_string::{Chroot, ConnectString};
 use crate::driver::{Command, Control, Driver, Listener, Outcome, Standing, Told};
 use crate::error::{Error, ErrorKind, Result, over};
 use crate::event::{SessionState, WatchedEvent};
+use crate::options::CreateOptions;
 use crate::session::{
     Call, CallId, Config, Credentials, Failure, Reply, Session, WatchChange, WatchId,
 };
@@ -37,6 +38,7 @@ pub struct Builder {
     connect_timeout: Option<Duration>,
     request_timeout: Option<Duration>,
     listener: Option<Box<dyn Fn(SessionEvent) + Send + Sync>>,
+    default_acl: Option<Vec<Acl>>,
     seeded: bool,
 }
 
@@ -85,6 +87,14 @@ impl Builder {
     #[must_use]
     pub fn fail_fast(mut self, fail_fast: bool) -> Self {
         self.config.fail_fast = fail_fast;
+        self
+    }
+
+    /// The ACL of nodes whose [`CreateOptions`](crate::CreateOptions) name none, instead of
+    /// `world:anyone` with all permissions.
+    #[must_use]
+    pub fn default_acl(mut self, acl: Vec<Acl>) -> Self {
+        self.default_acl = Some(acl);
         self
     }
 
@@ -164,6 +174,7 @@ impl Builder {
             next_call: AtomicU64::new(1),
             next_watch: AtomicU64::new(1),
             request_timeout: self.request_timeout,
+            default_acl: self.default_acl,
             servers: parsed.servers.len() as u64,
         };
         let driver = Driver {
@@ -218,6 +229,7 @@ struct Inner {
     next_call: AtomicU64,
     next_watch: AtomicU64,
     request_timeout: Option<Duration>,
+    default_acl: Option<Vec<Acl>>,
     servers: u64,
 }
 
@@ -239,6 +251,7 @@ impl Client {
             connect_timeout: None,
             request_timeout: None,
             listener: None,
+            default_acl: None,
             seeded: false,
         }
     }
@@ -344,6 +357,11 @@ impl Client {
 
     pub(crate) fn chroot(&self) -> &Chroot {
         &self.chroot
+    }
+
+    /// The ACL of a node to be created; `None` is open.
+    pub(crate) fn acl_of<'a>(&'a self, options: &'a CreateOptions) -> Option<&'a [Acl]> {
+        options.acl.as_deref().or(self.inner.default_acl.as_deref())
     }
 
     pub(crate) fn control(&self) -> mpsc::UnboundedSender<Control> {

@@ -106,7 +106,7 @@ impl<'c> Transaction<'c> {
         if let Some(error) = self.bad {
             return Err(error);
         }
-        let request = Request::Multi(self.ops.iter().map(wire).collect());
+        let request = Request::Multi(self.ops.iter().map(|op| wire(self.client, op)).collect());
         let reply = self.client.request(&request, WatchChange::None, None).await?;
         let Response::Multi(results) = Client::decode(&request, &reply)? else {
             return Err(Error::of_kind(ErrorKind::Malformed));
@@ -159,14 +159,14 @@ impl Op {
     }
 }
 
-fn wire(op: &Op) -> MultiOp<'_> {
+fn wire<'a>(client: &'a Client, op: &'a Op) -> MultiOp<'a> {
     let path = Some(op.path().into());
     match op {
         Op::Create(_, data, options) => {
             let create = Create {
                 path,
                 data: (!options.null_data).then_some(data),
-                acls: Some(options::to_request(options.acl.as_deref())),
+                acls: Some(options::to_request(client.acl_of(options))),
                 flags: options.mode.flags(),
                 ttl_ms: options.ttl_ms,
             };

@@ -113,7 +113,7 @@ impl Client {
         options: &CreateOptions,
     ) -> Result<(String, Stat)> {
         let server_path = self.create_path(path, options)?;
-        let request = create_request(&server_path, data, options);
+        let request = create_request(&server_path, data, options, self.acl_of(options));
         let reply = self.run(request.clone(), path).await?;
         match Self::decode(&request, &reply)? {
             Response::PathStat(created, stat) => {
@@ -396,11 +396,12 @@ pub(crate) fn create_request<'a>(
     path: &'a str,
     data: &'a [u8],
     options: &'a CreateOptions,
+    acl: Option<&'a [Acl]>,
 ) -> Request<'a> {
     let create = Create {
         path: Some(path.into()),
         data: (!options.null_data).then_some(data),
-        acls: Some(options::to_request(options.acl.as_deref())),
+        acls: Some(options::to_request(acl)),
         flags: options.mode.flags(),
         ttl_ms: options.ttl_ms,
     };

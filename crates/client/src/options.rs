@@ -20,7 +20,7 @@ use rookeeper_proto::{Acl, CreateMode, Id};
 pub struct CreateOptions {
     pub(crate) mode: CreateMode,
     pub(crate) ttl_ms: i64,
-    /// `None` is `world:anyone` with all permissions.
+    /// `None` is the client's default.
     pub(crate) acl: Option<Vec<Acl>>,
     pub(crate) null_data: bool,
 }
@@ -69,7 +69,8 @@ impl CreateOptions {
         self
     }
 
-    /// The node's ACL instead of `world:anyone` with all permissions.
+    /// The node's ACL instead of the client's default
+    /// ([`Builder::default_acl`](crate::Builder::default_acl)).
     #[must_use]
     pub fn with_acl(mut self, acl: Vec<Acl>) -> Self {
         self.acl = Some(acl);

@@ -271,6 +271,22 @@ async fn credentials_of_the_builder_are_there_from_the_start_and_after_a_cut() {
 }
 
 #[tokio::test]
+async fn nodes_that_name_no_acl_get_the_client_s() {
+    let server = FakeServer::start().await;
+    let mine = vec![acl::entry(acl::ALL, "digest", "bob:x")];
+    let builder = Client::builder().default_acl(mine.clone());
+    let client = builder.connect(&server.servers()).await.unwrap();
+    let options = CreateOptions::persistent();
+    client.create("/a", b"", &options).await.unwrap();
+    client.transaction().create("/b", b"", &options).commit().await.unwrap();
+    for path in ["/a", "/b"] {
+        assert_eq!(client.acl(path).await.unwrap().0, mine);
+    }
+    client.create("/c", b"", &options.with_acl(vec![acl::open()])).await.unwrap();
+    assert_eq!(client.acl("/c").await.unwrap().0, [acl::open()]);
+}
+
+#[tokio::test]
 async fn a_persistent_watch_is_a_stream() {
     use futures_core::Stream;
     let (_server, client) = pair().await;

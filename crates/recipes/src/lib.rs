@@ -27,6 +27,8 @@
 //! - A **dropped future** or value gives up what it stood for, in the background.
 //! - What grants exclusion hands out a [`FencingToken`].
 //!
+//! Their nodes have the ACL of the client ([`rookeeper_client::Builder::default_acl`]).
+//!
 //! They work on Apache ZooKeeper 3.6 and later as on Rookeeper. Servers decide alone: members agree by
 //! what is in the tree, never by clocks (but for the slots of [`job`]).
 

@@ -252,7 +252,8 @@ impl Work {
             }
             let item = uuid(self.station);
             self.shared.trying("queue: put", &item);
-            queue.put(item.as_bytes()).await?;
+            let priority = if item.ends_with('0') { 0 } else { 100 };
+            queue.put_with_priority(item.as_bytes(), priority).await?;
             self.shared.happened("queue: put", &item);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! [`Election`] and [`LeaderLatch`].
 
+use std::time::Duration;
+
 use rookeeper_recipes::{Election, LeaderLatch, Leading, Sessions, election};
 
 use crate::World;
@@ -41,6 +43,21 @@ async fn a_latch_doubts_when_cut_off_and_leads_on_when_it_was_in_time() {
     world.proxy.release();
     let again = becomes(&latch, |now| matches!(now, Leading::Yes(_))).await;
     assert_eq!(again, Leading::Yes(token));
+}
+
+#[tokio::test]
+async fn a_latch_doubts_when_nothing_arrives_any_more() {
+    let world = World::start().await;
+    let short = || rookeeper_client::Client::builder().session_timeout(Duration::from_secs(4));
+    let sessions = Sessions::start(&world.proxy.servers(), short).unwrap();
+    let latch = LeaderLatch::start(&sessions, "/latch", "a");
+    soon(latch.wait()).await.unwrap();
+    // Nothing is closed: it is the silence that tells.
+    world.proxy.stall(true);
+    becomes(&latch, |now| !matches!(now, Leading::Yes(_))).await;
+    world.proxy.stall(false);
+    // With the same token or, if that took too long, with another.
+    soon(latch.wait()).await.unwrap();
 }
 
 #[tokio::test]
