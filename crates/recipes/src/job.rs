@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rookeeper_client::{Client, ErrorCode};
+use tokio::task::JoinSet;
 
 use crate::base::nodes::{self, Above, child, guid};
 use crate::base::persist::{pause, persist, persist_found, stat_now, unanswered};
@@ -83,7 +84,7 @@ where
             let now_ms = since_1970_ms();
             let slot = now_ms / self.period_ms;
             match self.state.claim(&self.sessions, slot, &token).await {
-                Ok(true) => (self.job)(Run { slot, token }).await,
+                Ok(true) => run_to_its_end((self.job)(Run { slot, token })).await,
                 Ok(false) => {}
                 Err(error) => tracing::debug!(%error, slot, "not claimed"),
             }
@@ -92,6 +93,15 @@ where
             let wait_ms = self.period_ms - now_ms % self.period_ms;
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         }
+    }
+}
+
+/// A job that panics ends its run, not the member.
+async fn run_to_its_end(job: impl Future<Output = ()> + Send + 'static) {
+    let mut running = JoinSet::new();
+    running.spawn(job);
+    if let Some(Err(error)) = running.join_next().await {
+        tracing::error!(%error, "the job failed");
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::base::nodes::{Above, child, create_own, create_protected, guid};
 use crate::base::persist::{self, persist_found};
-use crate::base::task::delete_after_drop;
+use crate::base::task::{delete_after_drop, to_its_end};
 use crate::error::{Error, Result};
 use crate::{Counter, FencingToken};
 
@@ -72,20 +72,12 @@ pub struct Bound {
 
 impl Bound {
     /// `None` when another has it.
-    async fn take(client: &Client, path: String, data: &[u8]) -> Result<Option<Self>> {
-        let mut bound = Self {
-            client: client.clone(),
-            token: FencingToken::new(path.clone(), rookeeper_client::Zxid::ZERO),
-            path,
-            // Not ours yet: nothing to give up.
-            left: true,
-        };
-        let Some(stat) = create_own(client, &bound.path, data, Above::Container).await? else {
-            return Ok(None);
-        };
-        bound.left = false;
-        bound.token = FencingToken::new(bound.path.clone(), stat.czxid);
-        Ok(Some(bound))
+    async fn take(client: Client, path: String, data: Vec<u8>) -> Result<Option<Self>> {
+        let made = create_own(&client, &path, &data, Above::Container).await?;
+        Ok(made.map(|stat| {
+            let token = FencingToken::new(path.clone(), stat.czxid);
+            Self { client, path, token, left: false }
+        }))
     }
 
     /// The node.
@@ -118,7 +110,7 @@ impl Drop for Bound {
 /// Binds a name below `parent` to some data for as long as the session lives and nobody drops it;
 /// `None` when it is bound already.
 pub async fn bind(client: &Client, parent: &str, name: &str, data: &[u8]) -> Result<Option<Bound>> {
-    Bound::take(client, child(parent, name), data).await
+    to_its_end(Bound::take(client.clone(), child(parent, name), data.to_vec())).await
 }
 
 /// What a name is bound to.

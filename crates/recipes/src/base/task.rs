@@ -23,6 +23,21 @@ impl Drop for Task {
     }
 }
 
+/// Does something to its end, also when the answer's future is dropped: then what it made is dropped
+/// when it is there, and not forgotten halfway.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        // Nobody aborts it, so it panicked, or the runtime ends and this future with it.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// Does what a dropped value leaves behind. Without a runtime there is no session to clean up in.
 pub(crate) fn after_drop(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = Handle::try_current() {

@@ -1,6 +1,7 @@
 //! [`ExactlyOnce`], [`Counter`], [`UniqueIds`] and names.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rookeeper_client::{CreateOptions, ErrorCode, ErrorKind, OpResult};
 use rookeeper_proto::OpCode;
@@ -44,7 +45,7 @@ async fn a_dropped_commit_happens_once_or_not_and_the_next_one_once() {
         tokio::select! {
             biased;
             done = work => drop(done.unwrap()),
-            () = tokio::time::sleep(std::time::Duration::from_micros(steps * 50)) => {}
+            () = tokio::time::sleep(Duration::from_micros(steps * 50)) => {}
         }
         once.commit(|transaction| transaction.create("/log/e-", b"", &options)).await.unwrap();
         let made = children_now(&client).await - before;
@@ -160,6 +161,22 @@ async fn a_name_and_a_number_belong_to_one_at_a_time() {
     }
     bound.release().await.unwrap();
     assert_eq!(naming::resolve(&other, "/app/names", "db").await.unwrap(), None);
+    // Dropped at any point, a name is not left behind.
+    for steps in 0..20u64 {
+        tokio::select! {
+            biased;
+            bound = naming::bind(&client, "/app/names", "db", b"") => drop(bound.unwrap()),
+            () = tokio::time::sleep(Duration::from_micros(steps * 100)) => {}
+        }
+        // The next is answered behind what the last left to do.
+        soon(async {
+            while let Some(stat) = client.exists("/app/names/db").await.unwrap() {
+                assert_eq!(stat.ephemeral_owner, client.session_id().0);
+                client.sync("/").await.unwrap();
+            }
+        })
+        .await;
+    }
     let zero = WorkerNumber::take(&client, "/workers", 3).await.unwrap();
     world.proxy.break_next(OpCode::Create2, Break::After);
     let one = soon(WorkerNumber::take(&client, "/workers", 3)).await.unwrap();

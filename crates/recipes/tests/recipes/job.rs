@@ -64,6 +64,24 @@ async fn each_slot_is_run_once_by_one_member() {
 }
 
 #[tokio::test]
+async fn a_run_that_panics_is_not_the_last() {
+    let world = World::start().await;
+    let (told, mut runs) = mpsc::unbounded_channel();
+    let sessions = world.sessions();
+    let _job = ScheduledJob::start(&sessions, "/job", "a", PERIOD, move |run| {
+        let told = told.clone();
+        async move {
+            // The test may have seen enough.
+            let _ = told.send(run.slot);
+            panic!("every time");
+        }
+    })
+    .unwrap();
+    let first = soon(runs.recv()).await.expect("a run");
+    assert!(first < soon(runs.recv()).await.expect("another"));
+}
+
+#[tokio::test]
 async fn a_period_of_nothing_is_refused() {
     let world = World::start().await;
     let sessions = world.sessions();
