@@ -173,7 +173,6 @@ impl Builder {
             standing: standing.subscribe(),
             next_call: AtomicU64::new(1),
             next_watch: AtomicU64::new(1),
-            request_timeout: self.request_timeout,
             default_acl: self.default_acl,
             servers: parsed.servers.len() as u64,
         };
@@ -189,7 +188,8 @@ impl Builder {
             start: Instant::now(),
         };
         tokio::spawn(driver.run());
-        Ok(Client { inner: Arc::new(inner), chroot })
+        let request_timeout = self.request_timeout;
+        Ok(Client { inner: Arc::new(inner), chroot, request_timeout })
     }
 }
 
@@ -220,6 +220,7 @@ fn random_seed() -> u64 {
 pub struct Client {
     inner: Arc<Inner>,
     chroot: Chroot,
+    request_timeout: Option<Duration>,
 }
 
 struct Inner {
@@ -228,7 +229,6 @@ struct Inner {
     standing: watch::Receiver<Standing>,
     next_call: AtomicU64,
     next_watch: AtomicU64,
-    request_timeout: Option<Duration>,
     default_acl: Option<Vec<Acl>>,
     servers: u64,
 }
@@ -264,7 +264,14 @@ impl Client {
     /// A handle on the same session whose paths begin below `path`.
     pub fn below(&self, path: &str) -> Result<Self> {
         let chroot = Chroot::new(&self.chroot.to_server(path))?;
-        Ok(Self { inner: Arc::clone(&self.inner), chroot })
+        Ok(Self { chroot, ..self.clone() })
+    }
+
+    /// A handle on the same session whose requests may take this long each, instead of what
+    /// [`Builder::request_timeout`] said; `None` is no limit but the session's.
+    #[must_use]
+    pub fn with_request_timeout(&self, timeout: Option<Duration>) -> Self {
+        Self { request_timeout: timeout, ..self.clone() }
     }
 
     /// Where the session stands.
@@ -399,7 +406,7 @@ impl Client {
             self.send(Command::Call { id, call, sink, done }).await?;
             self.outcome(id, outcome, is_write).await
         };
-        match self.inner.request_timeout {
+        match self.request_timeout {
             None => work.await,
             Some(limit) => match tokio::time::timeout(limit, work).await {
                 Ok(result) => result,

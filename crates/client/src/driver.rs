@@ -181,6 +181,7 @@ impl Running {
                 if done.is_closed() {
                     return;
                 }
+                tracing::trace!(call = id.0, op = ?call.op, "request");
                 self.calls.insert(id, done);
                 self.sinks.extend(sink);
                 session.submit(id, call, now);
@@ -229,6 +230,8 @@ impl Running {
             Output::Connect { server } => self.link = self.open(server),
             Output::Disconnect => self.link = Link::None,
             Output::Done { call, result } => {
+                let failure = result.as_ref().err();
+                tracing::trace!(call = call.0, ?failure, "answered");
                 if let Some(done) = self.calls.remove(&call) {
                     // Nobody waits for a request whose future was dropped.
                     let _ = done.send(result);
@@ -258,7 +261,11 @@ impl Running {
 
     fn state(&mut self, state: SessionState, watchers: &[WatchId]) {
         let session = self.driver.session.credentials().map(|known| known.session);
-        tracing::debug!(state = state.name(), ?session, "session");
+        if matches!(state, SessionState::Expired | SessionState::AuthFailed) {
+            tracing::warn!(state = state.name(), ?session, "the session is over");
+        } else {
+            tracing::debug!(state = state.name(), ?session, "session");
+        }
         // Before anybody who waits for the state goes on.
         if let Some(listener) = &self.driver.listener {
             listener(Told::State(state));

@@ -209,6 +209,29 @@ async fn requests_have_time_outs() {
 }
 
 #[tokio::test]
+async fn handles_of_a_session_have_time_outs_of_their_own() {
+    let (server, client) = pair().await;
+    let hasty = client.with_request_timeout(Some(Duration::from_millis(50)));
+    server.break_next(OpCode::GetData, Break::Ignore);
+    let error = soon(hasty.get("/")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let patient = hasty.with_request_timeout(None);
+    // On a slow machine the first was not even sent.
+    let before = server.received(OpCode::GetData);
+    server.break_next(OpCode::GetData, Break::Ignore);
+    let waiting = tokio::spawn(async move { patient.get("/").await });
+    while server.received(OpCode::GetData) == before {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
+    server.kick();
+    // Not its patience but the connection ended.
+    let error = soon(waiting).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionLoss);
+    assert_eq!(hasty.session_id(), client.session_id());
+}
+
+#[tokio::test]
 async fn an_expired_session_says_so_and_ends_its_watches() {
     let (events, mut told) = mpsc::unbounded_channel();
     let server = FakeServer::start().await;
