@@ -11,12 +11,12 @@ use crate::rng::Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     /// The core thread's loop turns.
-    Turn { boot: u64 },
+    Turn { server: usize, boot: u64 },
     /// The log stage ends a step.
-    Log { boot: u64 },
+    Log { server: usize, boot: u64 },
     /// The snapshot stage ends a piece.
-    Snapshot { boot: u64 },
-    /// Something arrives at the server.
+    Snapshot { server: usize, boot: u64 },
+    /// Something arrives at a server from a client.
     Up { link: LinkId },
     /// Something arrives at a client.
     Down { link: LinkId },
@@ -24,10 +24,16 @@ pub(crate) enum Event {
     Client { client: usize, turn: u64 },
     /// A fault strikes.
     Fault,
-    /// The server is started.
-    Boot,
-    /// The disk has room again.
-    Room,
+    /// A server is started.
+    Boot { server: usize },
+    /// A disk has room again.
+    Room { server: usize },
+    /// Something arrives at a server from another one.
+    Peer { conn: u64 },
+    /// A dial among servers has its outcome.
+    Dial { dial: u64 },
+    /// The log was read for a learner.
+    Read { server: usize, boot: u64 },
     /// The phase is looked at.
     Phase,
 }

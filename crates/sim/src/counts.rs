@@ -1,7 +1,7 @@
 //! How often each thing happened: a fault that never strikes tests nothing, so none may be zero.
 
 macro_rules! counts {
-    ($($(#[$doc:meta])* $name:ident: $label:literal),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident: $label:literal $($kind:ident)?),* $(,)?) => {
         /// Counters of one run or of many.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct Counts { $($(#[$doc])* pub $name: u64),* }
@@ -12,9 +12,12 @@ macro_rules! counts {
                 $(self.$name += other.$name;)*
             }
 
-            /// Names and figures, in order.
-            pub fn all(&self) -> Vec<(&'static str, u64)> {
-                vec![$(($label, self.$name)),*]
+            /// Names and figures of what can happen in such a run, in order.
+            pub fn of(&self, is_ensemble: bool) -> Vec<(&'static str, u64)> {
+                let all = [$(($label, self.$name, concat!($(stringify!($kind))?))),*];
+                let other = if is_ensemble { "alone" } else { "ensemble" };
+                let own = all.into_iter().filter(|(_, _, kind)| *kind != other);
+                own.map(|(label, count, _)| (label, count)).collect()
             }
         }
     };
@@ -98,7 +101,7 @@ counts! {
     /// Times the disk was full for the log.
     fulls: "full disks",
     /// Times there was room again.
-    rooms: "room again",
+    rooms: "room again" alone,
     /// Slow forces.
     slow_forces: "slow forces",
     /// Stalls of the whole process.
@@ -113,6 +116,46 @@ counts! {
     clock_jumps: "clock jumps",
     /// Clients that fell silent.
     freezes: "silent clients",
+    /// Leaders established.
+    elections: "elections" ensemble,
+    /// Learners synchronised by DIFF.
+    diffs: "DIFF" ensemble,
+    /// Learners told to cut their log.
+    truncs: "TRUNC" ensemble,
+    /// Learners sent a snapshot.
+    snaps: "SNAP" ensemble,
+    /// Logs cut.
+    truncations: "logs cut" ensemble,
+    /// Trees loaded again because of it.
+    reloads: "trees reloaded" ensemble,
+    /// Data set aside.
+    quarantines: "data set aside" ensemble,
+    /// Reads of the log for a learner.
+    history_reads: "history reads" ensemble,
+    /// Requests that learners sent to their leader.
+    forwarded: "requests forwarded" ensemble,
+    /// Sessions whose leader was asked.
+    revalidations: "revalidations" ensemble,
+    /// Clients refused by a server that was behind them.
+    behind: "clients ahead of their server" ensemble,
+    /// Writes of sessions that had moved or ended.
+    session_errors: "writes of moved or ended sessions" ensemble,
+    /// Connections closed for that.
+    moved_away: "connections of moved sessions" ensemble,
+    /// Configurations activated.
+    reconfigs: "reconfigs" ensemble,
+    /// Directions blocked.
+    blocks: "directions blocked" ensemble,
+    /// Servers cut off from all others.
+    isolations: "servers cut off" ensemble,
+    /// Streams among servers cut or dead.
+    peer_cuts: "streams cut" ensemble,
+    /// The same without anybody being told.
+    peer_stalls: "half-open streams" ensemble,
+    /// Power losses of all machines at once.
+    blackouts: "blackouts" ensemble,
+    /// Disks lost.
+    wipes: "disks lost" ensemble,
     /// Virtual milliseconds.
     virtual_ms: "virtual milliseconds",
 }

@@ -1,7 +1,8 @@
 //! What really happened: every request sent, every txn prepared, in the model's words.
 //!
-//! A txn enters when the server hands it to its log, and leaves again if the log loses it before
-//! anybody was told. What a request must come to is decided here, by executing it on the model, and
+//! A standalone server's txn enters when it is handed to the log, and leaves again if the log loses it
+//! before anybody was told. An ensemble's enters when the first server delivers it, and never leaves.
+//! What a request must come to is decided here, by executing it on the model, and
 //! compared with the record at once; the replies are compared when they reach the client.
 
 use std::collections::BTreeMap;
@@ -60,19 +61,24 @@ pub struct History {
     pub revealed: Zxid,
     /// The request behind the newest txn, if a client sent one.
     pub proposed: Option<Rc<Sent>>,
+    is_ensemble: bool,
+    /// Writes that found their session moved or ended.
+    pub session_errors: u64,
 }
 
 const NAME: &str = "history";
 
 impl History {
     /// An empty history.
-    pub fn new(options: ModelOptions) -> Self {
+    pub fn new(options: ModelOptions, is_ensemble: bool) -> Self {
         Self {
             model: Model::new(options),
             sent: BTreeMap::new(),
             newest_cxid: BTreeMap::new(),
             revealed: Zxid::ZERO,
             proposed: None,
+            is_ensemble,
+            session_errors: 0,
         }
     }
 
@@ -83,7 +89,9 @@ impl History {
 
     /// Somebody was shown the state of `zxid`.
     pub fn reveal(&mut self, zxid: Zxid) -> Check {
-        if self.model.last() < zxid {
+        // A new leader names its epoch before the first txn in it.
+        let is_epoch = self.is_ensemble && zxid.counter() == 0;
+        if self.model.last() < zxid && !is_epoch {
             let last = self.model.last();
             return broken("durability", format!("{zxid} was shown, but the newest txn is {last}"));
         }
@@ -96,17 +104,51 @@ impl History {
         let Ok(record) = Record::read(bytes) else {
             return broken(NAME, format!("the record of {zxid} cannot be decoded"));
         };
-        if zxid != self.model.last().next() || record.header.zxid != zxid {
+        let last = self.model.last();
+        let is_next = if self.is_ensemble { zxid.follows(last) } else { zxid == last.next() };
+        if !is_next || record.header.zxid != zxid {
             let (last, named) = (self.model.last(), record.header.zxid);
             return broken(NAME, format!("{zxid} (header: {named}) was prepared behind {last}"));
         }
+        let session_error = session_error(&record.txn).filter(|_| self.is_ensemble);
+        if let Some(reply) = session_error {
+            self.refuse(&record, reply)?;
+            self.model.set_record(bytes);
+            return self.entry(zxid);
+        }
         self.execute(&record)?;
         self.model.set_record(bytes);
-        let Some(entry) = self.model.txn(zxid) else {
-            return broken(NAME, format!("{zxid} is not in the model"));
-        };
+        let entry = self.entry(zxid)?;
         check_record(&record, entry)?;
         Ok(entry)
+    }
+
+    fn entry(&self, zxid: Zxid) -> Check<&TxnEntry> {
+        match self.model.txn(zxid) {
+            Some(entry) => Ok(entry),
+            None => broken(NAME, format!("{zxid} is not in the model")),
+        }
+    }
+
+    /// A learner's server sent this for a session that had moved on or ended: it changes nothing, and
+    /// may come behind what the session sent later by another way.
+    fn refuse(&mut self, record: &Record<'_>, reply: Reply) -> Check {
+        self.proposed = None;
+        self.session_errors += 1;
+        let header = &record.header;
+        let (session, cxid, zxid) = (header.session, header.cxid, header.zxid);
+        let op = match self.sent.remove(&(session, cxid)) {
+            Some(sent) => sent.op,
+            // The server's own closing of a session.
+            None if cxid == 0 => OpCode::CloseSession,
+            None => return broken(NAME, format!("{zxid}: {session} never sent cxid {cxid}")),
+        };
+        let is_ended = self.model.session(session).is_none_or(|life| life.closed.is_some());
+        if reply == Err(SESSION_EXPIRED) && !is_ended {
+            return broken("expiry", format!("{zxid}: session {session} lives, but is refused"));
+        }
+        self.model.refuse(zxid, session, cxid, op, reply);
+        Ok(())
     }
 
     fn execute(&mut self, record: &Record<'_>) -> Check {
@@ -168,6 +210,27 @@ impl History {
     /// The log has lost everything behind `last`, or refused it.
     pub fn truncate(&mut self, last: Zxid) -> Vec<TxnEntry> {
         self.model.truncate(last)
+    }
+}
+
+const SESSION_EXPIRED: i32 = -112;
+const SESSION_MOVED: i32 = -118;
+
+/// What a write comes to whose session had moved or ended.
+fn session_error(txn: &Txn<'_>) -> Option<Reply> {
+    let is_one = |code: i32| matches!(code, SESSION_EXPIRED | SESSION_MOVED);
+    match txn {
+        Txn::Error(code) if is_one(*code) => Some(Err(*code)),
+        Txn::Multi(parts)
+            if parts.iter().any(|part| matches!(part, Txn::Error(code) if is_one(*code))) =>
+        {
+            let code = |part: &Txn<'_>| match part {
+                Txn::Error(code) => MultiResult::Error(*code),
+                _ => MultiResult::Error(0),
+            };
+            Some(Ok(Response::Multi(parts.iter().map(code).collect())))
+        }
+        _ => None,
     }
 }
 

@@ -21,6 +21,7 @@ mod ctx;
 pub mod history;
 pub mod model;
 pub mod net;
+mod peers;
 pub mod plan;
 pub mod rng;
 mod run;

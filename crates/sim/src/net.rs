@@ -1,7 +1,8 @@
-//! Links between clients and the server: two byte streams with delays, cuts and black holes.
+//! Links between clients and servers: two byte streams with delays, cuts and black holes.
 //!
 //! Within one direction nothing overtakes anything, as in TCP; a black hole keeps what it is given for
-//! ever and tells nobody. An ensemble's links would be of the same kind, with other ends.
+//! ever and tells nobody. The links of servers among each other ([`crate::peers`]) are made of the same
+//! pipes.
 
 use std::collections::VecDeque;
 
@@ -51,6 +52,11 @@ impl Pipe {
         self.stalled_until_us = self.stalled_until_us.max(until_us);
     }
 
+    /// Delivers again what it was stalled with.
+    pub(crate) fn unstall(&mut self) {
+        self.stalled_until_us = 0;
+    }
+
     /// When the next segment can be received.
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.queue.front().map(|(at, _)| (*at).max(self.stalled_until_us))
@@ -86,6 +92,8 @@ pub(crate) struct Link {
     pub(crate) end: End,
     /// Last part of the client's address.
     pub(crate) host: u8,
+    /// The server at the other end, by number.
+    pub(crate) server: usize,
     /// To the server.
     pub(crate) up: Pipe,
     /// To the client.

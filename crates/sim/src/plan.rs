@@ -39,11 +39,23 @@ pub enum Fault {
     ClockJump,
     /// A client falls silent.
     Freeze,
+    /// Nothing gets from one server to another, or neither way.
+    Block,
+    /// A server, often the leader, is cut off from all others.
+    Isolate,
+    /// A stream among servers is cut; now and then only one end hears of it.
+    PeerCut,
+    /// A stream among servers goes dead without anybody being told.
+    PeerStall,
+    /// All machines lose power.
+    Blackout,
+    /// A machine loses its disk, where the protocol allows it.
+    Wipe,
 }
 
 impl Fault {
-    /// All kinds.
-    pub const ALL: [Self; 13] = [
+    /// What strikes a single server and its clients.
+    pub const ALONE: [Self; 13] = [
         Self::PowerLoss,
         Self::TornStop,
         Self::Kill,
@@ -57,6 +69,16 @@ impl Fault {
         Self::Storm,
         Self::ClockJump,
         Self::Freeze,
+    ];
+
+    /// What strikes an ensemble besides.
+    pub const AMONG: [Self; 6] = [
+        Self::Block,
+        Self::Isolate,
+        Self::PeerCut,
+        Self::PeerStall,
+        Self::Blackout,
+        Self::Wipe,
     ];
 }
 
@@ -128,14 +150,51 @@ pub struct Plan {
     pub has_log_dir: bool,
     /// The clients.
     pub habits: Habits,
-    /// How likely each fault is, in the order of [`Fault::ALL`].
-    pub fault_weights: Vec<u64>,
+    /// How likely each fault is.
+    pub fault_weights: Vec<(Fault, u64)>,
     /// Mean time between two faults.
     pub fault_every_us: u64,
     /// Ordinary duration of a force.
     pub force_us: u64,
     /// A mistake to make.
     pub planted: Option<PlantedBug>,
+    /// Several servers, and how they are set up.
+    pub ensemble: Option<EnsemblePlan>,
+    /// Faults last at least so long.
+    pub faults_us_min: u64,
+}
+
+/// What a seed decides about an ensemble.
+#[derive(Debug, Clone)]
+pub struct EnsemblePlan {
+    /// Servers that vote: the first ones.
+    pub voters: usize,
+    /// Servers that do not.
+    pub observers: usize,
+    /// `tickTime`.
+    pub tick_ms: u64,
+    /// `initLimit`.
+    pub init_limit: u32,
+    /// `syncLimit`.
+    pub sync_limit: u32,
+    /// `commitLogCount`.
+    pub history_records: usize,
+    /// The last counter of an epoch.
+    pub counter_max: u32,
+    /// Whether the membership may change.
+    pub is_reconfig_enabled: bool,
+    /// Mean delay of a message among servers.
+    pub latency_us: u64,
+    /// A mistake of the protocol to make.
+    #[cfg(feature = "planted-bugs")]
+    pub bug: Option<rookeeper_zab::Bug>,
+}
+
+impl EnsemblePlan {
+    /// Number of servers.
+    pub fn servers(&self) -> usize {
+        self.voters + self.observers
+    }
 }
 
 impl Plan {
@@ -198,12 +257,57 @@ impl Plan {
             fault_every_us: rng.pick(&[300_000, 1_000_000, 4_000_000]),
             force_us: rng.pick(&[100, 1000, 20_000]),
             planted,
+            ensemble: None,
+            faults_us_min: 0,
         }
+    }
+
+    /// The plan of a seed for an ensemble.
+    pub fn ensemble(seed: u64, ops: u64) -> Self {
+        let mut plan = Self::new(seed, ops, None);
+        let mut rng = Rng::new(seed ^ 0x656e_7365_6d62_6c65);
+        let rng = &mut rng;
+        let tick_ms = rng.pick(&[100, 200, 500]);
+        let voters = rng.pick(&[3, 3, 3, 5, 5, 2, 4]);
+        plan.replica.tick_time_ms = tick_ms;
+        plan.replica.min_session_timeout_ms = (4 * tick_ms) as i32;
+        plan.replica.max_session_timeout_ms = (rng.between(10, 40) * tick_ms) as i32;
+        plan.replica.leader_serves = rng.chance(850);
+        plan.ensemble = Some(EnsemblePlan {
+            voters,
+            observers: usize::from(rng.chance(300)),
+            tick_ms,
+            init_limit: 10,
+            sync_limit: rng.pick(&[3, 5]),
+            history_records: rng.pick(&[3, 20, 100, 500]),
+            counter_max: rng.pick(&[u32::MAX - 1, u32::MAX - 1, 60]),
+            is_reconfig_enabled: false,
+            latency_us: rng.pick(&[200, 1000, 8000]),
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
+        });
+        plan.habits.clients = rng.between(3, 9) as usize;
+        plan.habits.think_us = rng.pick(&[10_000, 40_000, 150_000]) * plan.habits.clients as u64;
+        plan.habits.latency_us = rng.pick(&[50, 1000, 10_000]);
+        plan.faults_us_min = 20_000_000;
+        let share = rng.pick(&[300, 600, 900]);
+        plan.fault_weights.extend(Fault::AMONG.iter().map(|&fault| {
+            let weight = if rng.chance(share) { rng.between(2, 20) } else { 0 };
+            (fault, weight)
+        }));
+        plan.fault_every_us = rng.pick(&[500_000, 1_500_000, 4_000_000]);
+        plan
     }
 
     /// How a data directory is opened.
     pub fn recovery(&self) -> Recovery {
-        Recovery { tree: self.tree, storage: RecoverOptions::default(), tail_records: 0 }
+        let (tail_records, epochs) = match &self.ensemble {
+            Some(ensemble) => (ensemble.history_records, true),
+            None => (0, false),
+        };
+        // A member that finds its disk empty does not vote before it has been given a state.
+        let storage = RecoverOptions { epochs, db_autocreate: !epochs, ..Default::default() };
+        Recovery { tree: self.tree, storage, tail_records }
     }
 
     fn habits(rng: &mut Rng, ops: u64) -> Habits {
@@ -230,15 +334,16 @@ impl Plan {
         }
     }
 
-    fn faults(rng: &mut Rng) -> Vec<u64> {
+    fn faults(rng: &mut Rng) -> Vec<(Fault, u64)> {
+        let all = Fault::ALONE.iter().copied();
         if rng.chance(50) {
-            return vec![0; Fault::ALL.len()];
+            return all.map(|fault| (fault, 0)).collect();
         }
         let share = rng.pick(&[200, 500, 800]);
-        let weight = |fault: &Fault| {
+        let weight = |fault: Fault| {
             let weight = if rng.chance(share) { rng.between(1, 10) } else { 0 };
-            if *fault == Fault::TornStop { 3 * weight } else { weight }
+            (fault, if fault == Fault::TornStop { 3 * weight } else { weight })
         };
-        Fault::ALL.iter().map(weight).collect()
+        all.map(weight).collect()
     }
 }

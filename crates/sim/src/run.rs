@@ -14,6 +14,7 @@ Usage: rookeeper sim [options]
 
   --seed N        run one seed
   --seeds A..B    run the seeds from A to B-1 (default 0..200)
+  --ensemble      several servers instead of one
   --ops N         client operations per run (default 600)
   --trace         print every event of the run
   --json          print one line of JSON instead of the summary
@@ -28,6 +29,16 @@ struct Options {
     ops: u64,
     is_traced: bool,
     is_json: bool,
+    is_ensemble: bool,
+}
+
+impl Options {
+    fn plan(&self, seed: u64) -> Plan {
+        match self.is_ensemble {
+            true => Plan::ensemble(seed, self.ops),
+            false => Plan::new(seed, self.ops, None),
+        }
+    }
 }
 
 /// Runs the command; returns its exit code: 0 all well, 1 a violation, 2 wrong arguments.
@@ -47,7 +58,13 @@ pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let mut options = Options { seeds: 0..200, ops: 600, is_traced: false, is_json: false };
+    let mut options = Options {
+        seeds: 0..200,
+        ops: 600,
+        is_traced: false,
+        is_json: false,
+        is_ensemble: false,
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
@@ -62,6 +79,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 options.seeds = number(from)?..number(to)?;
             }
             "--ops" => options.ops = number(value()?)?,
+            "--ensemble" => options.is_ensemble = true,
             "--trace" => options.is_traced = true,
             "--json" => options.is_json = true,
             _ => return Err(format!("unknown argument {arg}")),
@@ -80,7 +98,7 @@ fn simulate(options: &Options) -> i32 {
     let mut shown = 0;
     for seed in options.seeds.clone() {
         let lines = if options.is_traced { usize::MAX } else { 0 };
-        let outcome = world::run(Plan::new(seed, options.ops, None), lines);
+        let outcome = world::run(options.plan(seed), lines);
         runs += 1;
         counts.add(&outcome.counts);
         if options.is_traced {
@@ -98,9 +116,9 @@ fn simulate(options: &Options) -> i32 {
     }
     let seconds = started.elapsed().as_secs_f64();
     if options.is_json {
-        println!("{}", json(&counts, runs, seconds));
+        println!("{}", json(options, &counts, runs, seconds));
     } else {
-        summary(&counts, runs, seconds);
+        summary(options, &counts, runs, seconds);
     }
     0
 }
@@ -108,15 +126,17 @@ fn simulate(options: &Options) -> i32 {
 /// Runs the seed once more, with its trace.
 fn report(seed: u64, options: &Options, violation: &Violation) {
     if !options.is_traced {
-        let outcome = world::run(Plan::new(seed, options.ops, None), TRACE_LINES);
+        let outcome = world::run(options.plan(seed), TRACE_LINES);
         outcome.trace.lines().for_each(|line| eprintln!("{line}"));
     }
     eprintln!("seed {seed}: {violation}");
-    eprintln!("to see it again: rookeeper sim --seed {seed} --ops {} --trace", options.ops);
+    let kind = if options.is_ensemble { " --ensemble" } else { "" };
+    let ops = options.ops;
+    eprintln!("to see it again: rookeeper sim{kind} --seed {seed} --ops {ops} --trace");
 }
 
-fn summary(counts: &Counts, runs: u64, seconds: f64) {
-    for (name, count) in counts.all() {
+fn summary(options: &Options, counts: &Counts, runs: u64, seconds: f64) {
+    for (name, count) in counts.of(options.is_ensemble) {
         println!("{count:>12} {name}");
     }
     let per_second = runs as f64 / seconds.max(0.001);
@@ -126,9 +146,9 @@ fn summary(counts: &Counts, runs: u64, seconds: f64) {
     );
 }
 
-fn json(counts: &Counts, runs: u64, seconds: f64) -> String {
+fn json(options: &Options, counts: &Counts, runs: u64, seconds: f64) -> String {
     let mut out = format!("{{\"runs\":{runs},\"violations\":0,\"seconds\":{seconds:.3}");
-    for (name, count) in counts.all() {
+    for (name, count) in counts.of(options.is_ensemble) {
         let _ = write!(out, ",\"{}\":{count}", name.replace(' ', "_"));
     }
     out + "}"

@@ -17,6 +17,9 @@ pub struct Trace {
     count: u64,
 }
 
+/// Longer lines are cut: data and lists are seldom what one looks for.
+const LINE_CHARS_MAX: usize = 400;
+
 impl Trace {
     /// A trace that keeps the last `kept` lines; 0 turns it off.
     pub fn new(kept: usize) -> Self {
@@ -39,7 +42,13 @@ impl Trace {
         if !self.is_on {
             return;
         }
-        let line = format!("{:>10}.{:03} {who:<8} {what}", now_us / 1000, now_us % 1000);
+        let mut line = format!("{:>10}.{:03} {who:<8} {what}", now_us / 1000, now_us % 1000);
+        if LINE_CHARS_MAX < line.len()
+            && let Some((at, _)) = line.char_indices().nth(LINE_CHARS_MAX)
+        {
+            line.truncate(at);
+            line.push_str(" ...");
+        }
         for byte in line.bytes() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

@@ -32,7 +32,7 @@ impl DataDirs {
     }
 
     /// The marker that lets an empty server vote.
-    pub(crate) fn initialize_marker(&self) -> PathBuf {
+    pub fn initialize_marker(&self) -> PathBuf {
         self.log_dir.parent().unwrap_or(&self.log_dir).join("initialize")
     }
 }

@@ -82,6 +82,11 @@ impl Expiry {
         Ok(())
     }
 
+    /// Ensemble: a leader has ordered the closing of a session.
+    pub fn order_closing(&mut self, id: SessionId) {
+        self.ended.insert(id);
+    }
+
     /// Forgets sessions whose creation was dropped.
     pub fn retain(&mut self, keep: impl Fn(SessionId) -> bool) {
         self.sessions.retain(|id, _| keep(*id));

@@ -10,3 +10,4 @@ pub mod sequential;
 pub mod session_order;
 pub mod watch_order;
 pub mod writes;
+pub mod zab;

@@ -1,5 +1,5 @@
 //! Catches: a reply to a write that does not tell what its txn did: wrong zxid, code, path, stat or
-//! result of a multi; a reply to a write that was never executed.
+//! result of a multi; a reply to a write that was never executed, or before what had been shown.
 
 use rookeeper_proto::client::Response;
 use rookeeper_proto::{OpCode, Reader, Zxid};
@@ -20,6 +20,11 @@ pub fn check(model: &Model, sent: &Sent, zxid: Zxid, err: i32, body: &mut Reader
             "{:?} {} of {} answered with {zxid}, which is {:?} {} of {}",
             sent.op, sent.xid, sent.session, txn.op, txn.cxid, txn.session
         );
+        return broken(NAME, what);
+    }
+    if zxid <= sent.floor {
+        // Linearizable: whatever had been shown to anybody when it was sent comes before it.
+        let what = format!("{:?} became {zxid}, but {} had been seen", sent.op, sent.floor);
         return broken(NAME, what);
     }
     let op = if sent.op == OpCode::CloseSession { OpCode::Delete } else { sent.op };

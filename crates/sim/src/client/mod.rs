@@ -249,8 +249,8 @@ impl Client {
     fn connect(&mut self, ctx: &mut Ctx) {
         let link = LinkId(ctx.next_link);
         ctx.next_link += 1;
-        let end = End::Client(self.index);
-        let new = Link { end, host: self.host, up: Pipe::default(), down: Pipe::default() };
+        let (end, host, server) = (End::Client(self.index), self.host, ctx.a_server());
+        let new = Link { end, host, server, up: Pipe::default(), down: Pipe::default() };
         ctx.links.insert(link, new);
         let delay = ctx.latency_us();
         push(ctx, link, delay, Segment::Open);
@@ -272,7 +272,7 @@ impl Client {
         };
         let mut body = Vec::new();
         request.write(&mut body);
-        ctx.note(&self.who(), format_args!("connect link {} session {id}", link.0));
+        ctx.note(&self.who(), format_args!("connect link {} server{} session {id}", link.0, server + 1));
         let ip = Id { scheme: "ip".to_owned(), id: format!("10.0.0.{}", self.host) };
         let ids: Rc<[Id]> = Rc::from([ip]);
         self.conn = Some(Conn {
@@ -371,7 +371,11 @@ impl Client {
             op,
             frame: workload::frame(xid, op, body),
             ids: Rc::clone(&conn.ids),
-            floor: ctx.history.revealed,
+            // Reads of an ensemble may be as old as what their session has seen.
+            floor: match ctx.is_ensemble() && (!op.is_write() || is_garbage) {
+                true => self.seen,
+                false => ctx.history.revealed,
+            },
             is_garbage,
         });
         if op.is_write() && !is_garbage {

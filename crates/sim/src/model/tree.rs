@@ -300,6 +300,11 @@ impl Model {
         }
     }
 
+    /// Notes a txn that changes nothing: its session had moved or ended.
+    pub fn refuse(&mut self, zxid: Zxid, session: SessionId, cxid: i32, op: OpCode, reply: Reply) {
+        self.finish(Self::entry(zxid, session, cxid, op, reply));
+    }
+
     /// Keeps the bytes the server wrote for the newest txn.
     pub fn set_record(&mut self, record: &[u8]) {
         if let Some(txn) = self.txns.last_mut() {

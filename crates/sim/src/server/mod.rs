@@ -8,6 +8,8 @@ pub(crate) mod boot;
 mod careless_disk;
 pub(crate) mod conns;
 pub(crate) mod log_stage;
+pub(crate) mod member;
+pub(crate) mod service;
 pub(crate) mod snapshot_stage;
 pub(crate) mod turn;
 

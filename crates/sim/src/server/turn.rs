@@ -10,13 +10,17 @@ use rookeeper_proto::create_mode::OwnerKind;
 use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
 use rookeeper_replica::auth::{AuthConfig, AuthRegistry};
 use rookeeper_replica::conns::{Pending, Stage};
-use rookeeper_replica::durable::{LogEvent, LogPlan, LogStage, Recovered};
+use rookeeper_replica::durable::{LogEvent, LogPlan, LogStage, Recovered, SnapshotGate};
 use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, Role};
 use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk};
+use rookeeper_tree::DataTree;
 
 use super::careless_disk::CarelessDisk;
+use super::boot::Replayed;
 use super::conns::ServerConns;
 use super::log_stage::{LogInput, LogThread};
+use super::member::{Ensemble, Place};
+use super::service::Service;
 use super::snapshot_stage::SnapshotStage;
 use crate::agenda::Event;
 use crate::ctx::Ctx;
@@ -30,8 +34,10 @@ const FRAME_BYTES_MAX: usize = 0xf_ffff;
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Process {
+    pub(crate) server: usize,
     pub(crate) boot: u64,
-    pub(crate) replica: Replica,
+    pub(crate) service: Service,
+    gate: SnapshotGate,
     pub(crate) log: LogThread,
     pub(crate) snapshots: SnapshotStage,
     pub(crate) conns: ServerConns,
@@ -42,10 +48,13 @@ pub(crate) struct Process {
     /// The machine stops while the next batch is written.
     pub(crate) tears_next_batch: bool,
     disk: Arc<MemDisk>,
+    dirs: DataDirs,
     /// Why the process must end.
     pub(crate) failure: Option<String>,
     work: Vec<LogCommand>,
     turns: u64,
+    /// Its name in the trace.
+    who: String,
     _locks: Vec<Box<dyn DirLock>>,
 }
 
@@ -53,12 +62,14 @@ impl Process {
     /// Starts serving a recovered tree.
     pub(crate) fn start(
         ctx: &mut Ctx,
-        boot: u64,
+        place: Place,
         disk: &Arc<MemDisk>,
         dirs: &DataDirs,
-        recovered: Recovered,
+        (mut recovered, replayed): (Recovered, Replayed),
         locks: Vec<Box<dyn DirLock>>,
-    ) -> Self {
+    ) -> Result<Self, String> {
+        let (server, boot) = (place.server, place.boot);
+        let ensemble = ctx.plan.ensemble.clone();
         let mut log_options = ctx.plan.log.clone();
         if ctx.plan.planted == Some(PlantedBug::NeverForced) {
             log_options.force_sync = false;
@@ -79,23 +90,36 @@ impl Process {
         let mono_origin_us = 86_400_000_000 + ctx.rng.below(1_000_000_000_000);
         let auth = AuthRegistry::new(AuthConfig::default()).expect("the defaults are valid");
         let parts = Parts {
-            tree: recovered.tree,
+            tree: std::mem::replace(&mut recovered.tree, DataTree::new(ctx.plan.tree)),
             auth,
             prep: ctx.plan.prep.clone(),
-            role: Role::Standalone,
+            role: if ensemble.is_some() { Role::Looking } else { Role::Standalone },
             seed: ctx.rng.u64(),
         };
-        let now = Now { mono_us: mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms() };
-        let mut replica = Replica::new(now, ctx.plan.replica.clone(), parts);
-        replica.close_orphaned_sessions(now);
+        let now = Now { mono_us: mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms(server) };
+        let mut config = ctx.plan.replica.clone();
+        config.server_id = server as u8 + 1;
+        let mut replica = Replica::new(now, config, parts);
         if recovered.records > 0 {
             replica.want_snapshot();
         }
-        let sessions = replica.tree().sessions().iter().map(|(&id, &timeout)| (id, timeout));
-        ctx.expiry.restart(now.mono_ms(), ctx.plan.replica.tick_time_ms, sessions);
-        Self {
+        let service = match ensemble {
+            None => {
+                replica.close_orphaned_sessions(now);
+                let sessions = replica.tree().sessions().iter().map(|(&id, &ms)| (id, ms));
+                ctx.expiry.restart(now.mono_ms(), ctx.plan.replica.tick_time_ms, sessions);
+                Service::Alone(Box::new(replica))
+            }
+            Some(plan) => {
+                let found = (&recovered, &replayed);
+                Service::Member(Box::new(Ensemble::start(ctx, &plan, now, replica, place, found)?))
+            }
+        };
+        Ok(Self {
+            server,
             boot,
-            replica,
+            service,
+            gate: SnapshotGate::default(),
             log,
             snapshots: SnapshotStage::new(
                 shared,
@@ -109,11 +133,35 @@ impl Process {
             stalled_until_us: 0,
             tears_next_batch: false,
             disk: Arc::clone(disk),
+            dirs: dirs.clone(),
             failure: None,
             work: Vec::new(),
             turns: 0,
+            who: format!("server{}", server + 1),
             _locks: locks,
+        })
+    }
+
+    /// Whether the quorum port is open.
+    pub(crate) fn listens(&self) -> bool {
+        self.service.ensemble().is_some_and(|ensemble| ensemble.listens)
+    }
+
+    /// Reads the log for learners.
+    pub(crate) fn read_history(&mut self, ctx: &mut Ctx) {
+        if let Some(ensemble) = self.service.ensemble_mut() {
+            ensemble.on_read(ctx, &*self.disk, &self.dirs);
+            self.wake(ctx, ctx.now_us + 1);
         }
+    }
+
+    /// The replica.
+    pub(crate) fn replica(&self) -> &Replica {
+        self.service.replica()
+    }
+
+    fn replica_mut(&mut self) -> &mut Replica {
+        self.service.replica_mut()
     }
 
     /// Makes the loop turn at `at_us`, unless it does so before.
@@ -121,13 +169,13 @@ impl Process {
         let at_us = at_us.max(self.stalled_until_us).max(ctx.now_us);
         if self.turn_at_us.is_none_or(|turn| at_us < turn) {
             self.turn_at_us = Some(at_us);
-            ctx.agenda.push(at_us, Event::Turn { boot: self.boot });
+            ctx.agenda.push(at_us, Event::Turn { server: self.server, boot: self.boot });
         }
     }
 
     /// Lets the log stage begin its next step.
     pub(crate) fn run_log(&mut self, ctx: &mut Ctx) {
-        let (force_us, is_early) = (ctx.force_us(), ctx.rng.chance(500));
+        let (force_us, is_early) = (ctx.force_us(self.server), ctx.rng.chance(500));
         let bytes = self.log.batch_bytes();
         // Only what covers several sectors can be torn.
         if self.tears_next_batch && bytes > 0 && (bytes > 700 || ctx.rng.chance(50)) {
@@ -135,20 +183,20 @@ impl Process {
             self.disk.stop_at(self.disk.ops() + ctx.rng.between(1, 2));
         }
         if let Some(us) = self.log.begin(force_us, is_early) {
-            ctx.agenda.push(ctx.now_us + us, Event::Log { boot: self.boot });
+            ctx.agenda.push(ctx.now_us + us, Event::Log { server: self.server, boot: self.boot });
         }
     }
 
     /// Lets the snapshot stage begin its next piece.
     pub(crate) fn run_snapshots(&mut self, ctx: &mut Ctx) {
         if self.snapshots.begin() {
-            let us = ctx.force_us() + 50;
-            ctx.agenda.push(ctx.now_us + us, Event::Snapshot { boot: self.boot });
+            let us = ctx.force_us(self.server) + 50;
+            ctx.agenda.push(ctx.now_us + us, Event::Snapshot { server: self.server, boot: self.boot });
         }
     }
 
     fn now(&self, ctx: &Ctx) -> Now {
-        Now { mono_us: self.mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms() }
+        Now { mono_us: self.mono_origin_us + ctx.now_us, wall_ms: ctx.wall_ms(self.server) }
     }
 
     /// One turn, if this is the moment for it.
@@ -174,16 +222,11 @@ impl Process {
         if !mail_first {
             self.mail(ctx, now)?;
         }
-        if self.replica.next_deadline_ms() <= now.mono_ms() {
-            self.replica.tick(now, &mut self.conns);
-        }
+        self.pass_time(ctx, now)?;
         self.pass_on_log_work(ctx, now)?;
         self.serialise_slice();
         self.notices(ctx)?;
-        if self.replica.accepts_writes() {
-            ctx.expiry.looked(now.mono_ms())?;
-            ctx.expiry.deadline(now.mono_ms(), self.replica.next_deadline_ms())?;
-        }
+        self.check(ctx, now)?;
         self.plant(ctx, &quiet);
         self.flush(ctx);
         self.run_log(ctx);
@@ -192,8 +235,54 @@ impl Process {
         Ok(())
     }
 
+    /// What is due, and for a member everything that ends a turn of its shell.
+    fn pass_time(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        match &mut self.service {
+            Service::Alone(replica) => {
+                if replica.next_deadline_ms() <= now.mono_ms() {
+                    replica.tick(now, &mut self.conns);
+                }
+                Ok(())
+            }
+            Service::Member(ensemble) => {
+                if ensemble.member.next_deadline_us() <= now.mono_us {
+                    ensemble.member.tick(now, &mut self.conns);
+                }
+                ensemble.report_drained(ctx, now);
+                ensemble.member.pump(now, &mut self.conns);
+                ensemble.note_epoch();
+                ensemble.carry_out(ctx)
+            }
+        }
+    }
+
+    /// Looks at what came of the turn before anybody hears of it.
+    fn check(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        match &mut self.service {
+            Service::Alone(replica) => {
+                if replica.accepts_writes() {
+                    ctx.expiry.looked(now.mono_ms())?;
+                    ctx.expiry.deadline(now.mono_ms(), replica.next_deadline_ms())?;
+                }
+                Ok(())
+            }
+            Service::Member(ensemble) => {
+                let (upto, fresh) = ensemble.delivered(ctx);
+                for (zxid, record) in fresh {
+                    admit(ctx, zxid, &record)?;
+                }
+                ensemble.check_delivered(ctx, now, upto)
+            }
+        }
+    }
+
     fn receive(&mut self, ctx: &mut Ctx, now: Now) {
-        let links: Vec<LinkId> = ctx.links.keys().copied().collect();
+        if let Service::Member(ensemble) = &mut self.service {
+            ensemble.note_epoch();
+            ensemble.receive(ctx, now, &mut self.conns);
+        }
+        let own = ctx.links.iter().filter(|(_, link)| link.server == self.server);
+        let links: Vec<LinkId> = own.map(|(&id, _)| id).collect();
         for id in links {
             while let Some(link) = ctx.links.get_mut(&id)
                 && let Some(segment) = link.up.receive(ctx.now_us)
@@ -220,7 +309,7 @@ impl Process {
     fn accept(&mut self, ctx: &mut Ctx, now: Now, link: LinkId, host: u8) {
         let conn = self.conns.open(link);
         let peer = SocketAddr::new(address(host), 40_000);
-        if self.replica.on_accept(now, conn, peer, false).is_err() {
+        if self.replica_mut().on_accept(now, conn, peer, false).is_err() {
             ctx.counts.refused_conns += 1;
             if let Some(conn) = self.conns.at_mut(conn) {
                 conn.is_dead = true;
@@ -288,23 +377,32 @@ impl Process {
     fn frame(&mut self, ctx: &mut Ctx, now: Now, id: ConnId, frame: &[u8]) -> Flow {
         let op = RequestHeader::read(&mut Reader::new(frame)).ok().map(|header| header.op);
         let mut was_fresh = false;
-        if let Some(conn) = self.replica.conns().at(id) {
+        let mut heard = None;
+        if let Some(conn) = self.replica().conns().at(id) {
             was_fresh = conn.stage == Stage::Fresh;
             let is_touch = !matches!(op, None | Some(100) | Some(102));
-            let session = self.replica.sessions().session(conn.session);
+            let session = self.replica().sessions().session(conn.session);
             if conn.stage == Stage::Established && is_touch {
-                if let Some(session) = session.filter(|session| !session.is_closing) {
-                    ctx.expiry.heard(now.mono_ms(), session.id, session.timeout_ms);
-                }
+                heard = session
+                    .filter(|session| !session.is_closing)
+                    .map(|session| (session.id, session.timeout_ms));
                 let is_read = op.and_then(OpCode::from_i32).is_some_and(|op| !op.is_write());
                 if is_read && conn.pending.iter().any(|p| matches!(p, Pending::Write { .. })) {
                     ctx.counts.held_reads += 1;
                 }
             }
         }
-        let flow = self.replica.on_frame(now, id, frame, &mut self.conns);
-        if was_fresh && let Some(conn) = self.replica.conns().at(id).filter(|c| c.slot.is_some()) {
-            ctx.expiry.heard(now.mono_ms(), conn.session, conn.timeout_ms);
+        let flow = self.service.replica_mut().on_frame(now, id, frame, &mut self.conns);
+        let conn = self.replica().conns().at(id);
+        if was_fresh && let Some(conn) = conn.filter(|conn| conn.slot.is_some()) {
+            heard = Some((conn.session, conn.timeout_ms));
+        }
+        match (&mut self.service, heard) {
+            (Service::Alone(_), Some((session, timeout_ms))) => {
+                ctx.expiry.heard(now.mono_ms(), session, timeout_ms);
+            }
+            (Service::Member(ensemble), Some((session, _))) => ensemble.heard(ctx, now, session),
+            (_, None) => {}
         }
         flow
     }
@@ -312,22 +410,40 @@ impl Process {
     /// What the other threads have reported, as `Core::on_wake`.
     fn mail(&mut self, ctx: &mut Ctx, now: Now) -> Check {
         for event in std::mem::take(&mut self.log.events) {
-            match event {
-                LogEvent::Durable { zxid, records } => {
-                    ctx.note("log", format_args!("durable {zxid}, {records} records"));
-                    ctx.counts.batches += 1;
-                    self.committed(ctx, now, zxid);
+            if let LogEvent::Durable { zxid, records } = &event {
+                ctx.counts.batches += 1;
+                if ctx.trace.is_on() {
+                    ctx.note(&self.who, format_args!("durable {zxid}, {records} records"));
                 }
+            }
+            let event = match (&mut self.service, event) {
+                (Service::Member(_), LogEvent::Full { why, .. }) => {
+                    ctx.counts.fulls += 1;
+                    self.failure = Some(why);
+                    continue;
+                }
+                (Service::Member(_), LogEvent::Failed(why)) => {
+                    self.failure = Some(why);
+                    continue;
+                }
+                (Service::Member(ensemble), event) => {
+                    ensemble.on_log_event(ctx, now, event)?;
+                    continue;
+                }
+                (Service::Alone(_), event) => event,
+            };
+            match event {
+                LogEvent::Durable { zxid, .. } => self.committed(ctx, now, zxid),
                 LogEvent::Full { logged, .. } => {
                     ctx.note("log", format_args!("full behind {logged}"));
                     ctx.counts.fulls += 1;
                     self.work.clear();
                     // Also what was asked for in this very turn is dropped, and never seen here.
-                    for session in self.replica.sessions().iter().filter(|s| s.is_closing) {
+                    for session in self.replica().sessions().iter().filter(|s| s.is_closing) {
                         ctx.expiry.closing(now.mono_ms(), session.id, true)?;
                     }
-                    self.replica.on_log_full(logged, &mut self.conns);
-                    let sessions = self.replica.sessions();
+                    self.service.replica_mut().on_log_full(logged, &mut self.conns);
+                    let sessions = self.replica().sessions();
                     ctx.expiry.retain(|id| sessions.session(id).is_some());
                     ctx.history.truncate(logged);
                     ctx.sequential.truncate(logged);
@@ -336,7 +452,7 @@ impl Process {
                 LogEvent::Room => {
                     ctx.note("log", format_args!("room again"));
                     ctx.counts.rooms += 1;
-                    self.replica.on_log_room();
+                    self.replica_mut().on_log_room();
                 }
                 LogEvent::Failed(why) => self.failure = Some(why),
                 other => unreachable!("only for members of an ensemble: {other:?}"),
@@ -349,16 +465,16 @@ impl Process {
                 Err(_) => ctx.counts.snapshots_failed += 1,
             }
             ctx.counts.purges += u64::from(done.purged > 0);
-            self.replica.on_snapshot_done(1);
+            self.replica_mut().on_snapshot_done(1);
         }
         ctx.counts.pauses += std::mem::take(&mut self.conns.pauses);
         Ok(())
     }
 
     fn committed(&mut self, ctx: &mut Ctx, now: Now, zxid: Zxid) {
-        let before = self.replica.tree().last_zxid();
-        self.replica.on_committed(now, zxid, &mut self.conns);
-        let applied = self.replica.tree().last_zxid();
+        let before = self.replica().tree().last_zxid();
+        self.service.replica_mut().on_committed(now, zxid, &mut self.conns);
+        let applied = self.replica().tree().last_zxid();
         for txn in ctx.history.model.txns_behind(before) {
             if applied < txn.zxid {
                 break;
@@ -372,12 +488,17 @@ impl Process {
     }
 
     fn pass_on_log_work(&mut self, ctx: &mut Ctx, now: Now) -> Check {
-        if !self.replica.take_log_work(&mut self.work) {
+        if !self.service.replica_mut().take_log_work(&mut self.work) {
             return Ok(());
+        }
+        if self.work.iter().any(LogCommand::replaces_state) && self.gate.give_up() {
+            self.replica_mut().on_snapshot_done(0);
         }
         let mut newest = None;
         for command in std::mem::take(&mut self.work) {
-            if let LogCommand::Append { zxid, record } = &command {
+            if let Service::Member(ensemble) = &mut self.service {
+                ensemble.on_command(ctx, now, &command)?;
+            } else if let LogCommand::Append { zxid, record } = &command {
                 self.prepared(ctx, now, *zxid, record)?;
                 newest = Some(*zxid);
             }
@@ -393,27 +514,12 @@ impl Process {
     }
 
     fn prepared(&mut self, ctx: &mut Ctx, now: Now, zxid: Zxid, record: &[u8]) -> Check {
-        let applied = self.replica.tree().last_zxid();
-        ctx.history.propose(zxid, record)?;
+        let applied = self.replica().tree().last_zxid();
+        admit(ctx, zxid, record)?;
         let Some(txn) = ctx.history.model.txn(zxid) else { return Ok(()) };
-        let sent = ctx.history.proposed.clone();
-        let request = sent.as_ref().and_then(|sent| sent.request());
-        ctx.counts.sequentials +=
-            ctx.sequential.on_txn(&ctx.history.model, txn, request.as_ref())?;
-        ctx.counts.ephemerals += ephemerals(&ctx.history.model, txn);
         let (op, session, cxid) = (txn.op, txn.session, txn.cxid);
-        let counts = &mut ctx.counts;
-        count_txn(counts, txn);
-        if ctx.trace.is_on() {
-            let reply = &txn.reply;
-            let line = format!("{zxid} {op:?} session {session} cxid {cxid}: {reply:?}");
-            ctx.trace.line(ctx.now_us, "prep", format_args!("{line}"));
-        }
         match op {
-            OpCode::CloseSession => {
-                ctx.counts.expiries += u64::from(cxid == 0);
-                ctx.expiry.closing(now.mono_ms(), session, cxid != 0)
-            }
+            OpCode::CloseSession => ctx.expiry.closing(now.mono_ms(), session, cxid != 0),
             OpCode::DeleteContainer if session == SessionId::NONE => {
                 check_reaped(ctx, zxid, applied, now.wall_ms)
             }
@@ -422,20 +528,40 @@ impl Process {
     }
 
     fn serialise_slice(&mut self) {
-        if self.replica.has_snapshot_work()
+        let (appended, reached) = match &self.service {
+            Service::Alone(_) => (Zxid::ZERO, Zxid::ZERO),
+            Service::Member(ensemble) => {
+                let peer = ensemble.member.peer();
+                (peer.store().appended(), peer.store().durable().min(peer.committed_zxid()))
+            }
+        };
+        if self.replica().has_snapshot_work()
             && self.snapshots.has_room()
-            && let Some(work) = self.replica.take_snapshot_work()
+            && !self.gate.is_shut()
+            && let Some(work) = self.replica_mut().take_snapshot_work()
+            && let Some(work) = self.gate.pass(work, appended)
         {
             self.snapshots.put(work);
+        }
+        if let Some(end) = self.gate.open(reached) {
+            self.snapshots.put(end);
         }
     }
 
     fn notices(&mut self, ctx: &mut Ctx) -> Check {
-        for notice in self.replica.take_notices() {
-            ctx.note("server", format_args!("{notice:?}"));
+        for notice in self.replica_mut().take_notices() {
+            ctx.note(&self.who, format_args!("{notice:?}"));
             match notice {
                 Notice::DigestMismatch { zxid } => {
                     return broken("digest", format!("the replica sees a mismatch at {zxid}"));
+                }
+                Notice::ConnectionDropped { why, .. }
+                    if why.contains("newer zxid") && ctx.is_ensemble() =>
+                {
+                    ctx.counts.behind += 1;
+                }
+                Notice::ConnectionDropped { why, .. } if why.contains("moved") => {
+                    ctx.counts.moved_away += 1;
                 }
                 Notice::ConnectionDropped { why, session, .. } if why.contains("newer zxid") => {
                     return broken("durability", format!("session {session} was refused: {why}"));
@@ -496,7 +622,7 @@ impl Process {
             }
         }
         for id in over {
-            self.replica.on_closed(id);
+            self.replica_mut().on_closed(id);
             let Some(conn) = self.conns.by_slot.remove(&id.index) else { continue };
             let delay = ctx.latency_us();
             if let Some(link) = ctx.links.get_mut(&conn.link) {
@@ -507,18 +633,42 @@ impl Process {
     }
 
     fn plan_next(&mut self, ctx: &mut Ctx) {
-        let serialises = self.replica.has_snapshot_work() && self.snapshots.has_room();
-        if serialises || self.conns.by_slot.values().any(|conn| conn.is_ready()) {
+        let serialises = self.replica().has_snapshot_work()
+            && self.snapshots.has_room()
+            && !self.gate.is_shut();
+        let streams = self.service.ensemble().is_some_and(Ensemble::wants_turn);
+        if serialises || streams || self.conns.by_slot.values().any(|conn| conn.is_ready()) {
             let us = ctx.rng.between(1, 100);
             self.wake(ctx, ctx.now_us + us);
         }
-        let deadline_ms = self.replica.next_deadline_ms();
-        if deadline_ms < u64::MAX / 2000 {
-            let at_us = (deadline_ms * 1000).saturating_sub(self.mono_origin_us);
+        let deadline_us = match &self.service {
+            Service::Alone(replica) => replica.next_deadline_ms().saturating_mul(1000),
+            Service::Member(ensemble) => ensemble.member.next_deadline_us(),
+        };
+        if deadline_us < u64::MAX / 2 {
+            let at_us = deadline_us.saturating_sub(self.mono_origin_us);
             let us = ctx.rng.between(1, 300);
             self.wake(ctx, at_us.max(ctx.now_us) + us);
         }
     }
+}
+
+/// A txn enters the history; what it must have come to is checked at once.
+fn admit(ctx: &mut Ctx, zxid: Zxid, record: &[u8]) -> Check {
+    ctx.history.propose(zxid, record)?;
+    let Some(txn) = ctx.history.model.txn(zxid) else { return Ok(()) };
+    let sent = ctx.history.proposed.clone();
+    let request = sent.as_ref().and_then(|sent| sent.request());
+    ctx.counts.sequentials += ctx.sequential.on_txn(&ctx.history.model, txn, request.as_ref())?;
+    ctx.counts.ephemerals += ephemerals(&ctx.history.model, txn);
+    let (op, session, cxid) = (txn.op, txn.session, txn.cxid);
+    ctx.counts.expiries += u64::from(op == OpCode::CloseSession && cxid == 0);
+    count_txn(&mut ctx.counts, txn);
+    if ctx.trace.is_on() {
+        let line = format!("{zxid} {op:?} session {session} cxid {cxid}: {:?}", txn.reply);
+        ctx.trace.line(ctx.now_us, "txn", format_args!("{line}"));
+    }
+    Ok(())
 }
 
 /// The address of a host of the simulation.

@@ -1,0 +1,27 @@
+//! The invariants of ZooKeeper's published TLA+ specification (and those of `quorum-protocol.md` 6.1
+//! beyond it), over all servers of an ensemble. One file per group; each header names the invariants.
+//!
+//! What is committed is decided once: the first server that delivers a txn extends the one history
+//! ([`crate::history`]), and everybody else must deliver the same bytes in the same order.
+
+pub mod committed;
+pub mod integrity;
+pub mod leadership;
+pub mod primary_integrity;
+pub mod promises;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rookeeper_proto::{SessionId, Zxid};
+
+/// What all servers together did; what no server can know.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// What each zxid was proposed as.
+    proposed: BTreeMap<Zxid, Bytes>,
+    /// Who was established as leader of each epoch.
+    established: BTreeMap<u32, usize>,
+    /// When a server in step last took a request of a session.
+    pub heard_us: BTreeMap<SessionId, u64>,
+}

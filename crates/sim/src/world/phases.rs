@@ -1,0 +1,164 @@
+//! The phases behind the faults: healing, draining, the last restart.
+
+use super::{Phase, World};
+use crate::agenda::Event;
+use crate::checkers::{digest, ephemerals, liveness};
+use crate::server::boot::boot;
+use crate::violation::{Check, broken};
+
+/// How often the phase is looked at.
+pub(super) const PHASE_CHECK_US: u64 = 250_000;
+
+impl World {
+    /// Longest time-out and what surrounds it.
+    fn patience_us(&self) -> u64 {
+        let config = &self.ctx.plan.replica;
+        let ms = config.max_session_timeout_ms as u64 + 2 * config.tick_time_ms + 10_000;
+        ms * 1000
+    }
+
+    pub(super) fn look_at_phase(&mut self) -> Check {
+        let now_us = self.ctx.now_us;
+        match self.phase {
+            Phase::Faults if self.is_enough() => self.heal(),
+            Phase::Faults | Phase::Over => {}
+            Phase::Healing => {
+                let waiting = self.clients.iter().find(|c| c.served.0 == 0 || c.served.1 == 0);
+                let limit_us = self.phase_limit_us;
+                match waiting {
+                    Some(client) => liveness::in_time(now_us, limit_us, || client.state())?,
+                    None => match self.out_of_step() {
+                        Some(who) => liveness::in_time(now_us, limit_us, || who)?,
+                        None if self.ctx.quiet_us() < self.quiet_us_min() => {}
+                        None => self.drain(),
+                    },
+                }
+            }
+            Phase::Draining => {
+                let left: Vec<_> = self.ctx.history.model.live_sessions().collect();
+                let is_idle = self.machines.iter().all(|machine| {
+                    let process = machine.process.as_ref();
+                    process.is_some_and(|process| process.replica().outstanding() == 0)
+                });
+                let is_idle = is_idle && self.out_of_step().is_none();
+                if left.is_empty() && is_idle {
+                    self.phase = Phase::Over;
+                } else {
+                    let what = || format!("sessions left: {left:?}, pipeline idle: {is_idle}");
+                    liveness::in_time(now_us, self.phase_limit_us, what)?;
+                }
+            }
+        }
+        self.ctx.agenda.push(now_us + PHASE_CHECK_US, Event::Phase);
+        Ok(())
+    }
+
+    fn heal(&mut self) {
+        self.ctx.note("phase", format_args!("faults end"));
+        self.phase = Phase::Healing;
+        self.ctx.is_healing = true;
+        self.ctx.healing_since_us = self.ctx.now_us;
+        for conditions in &mut self.ctx.machines {
+            conditions.slow_until_us = 0;
+        }
+        for machine in &mut self.machines {
+            machine.is_disk_full = false;
+            machine.disk.set_space(None);
+        }
+        for conn in self.ctx.peers.heal() {
+            self.ctx.agenda.push(self.ctx.now_us, Event::Peer { conn });
+        }
+        for link in self.ctx.links.values_mut() {
+            // A dead connection stays dead; its ends must find out.
+            link.up.stall(0);
+        }
+        for client in &mut self.clients {
+            client.frozen_until_us = 0;
+        }
+        // A fault armed in the disk may still strike once.
+        self.phase_limit_us = self.ctx.now_us + 3 * self.patience_us();
+        for at in 0..self.clients.len() {
+            self.clients[at].wake(&mut self.ctx, 1000);
+        }
+    }
+
+    fn drain(&mut self) {
+        self.ctx.note("phase", format_args!("all served again; clients leave"));
+        self.phase = Phase::Draining;
+        for client in &mut self.clients {
+            client.drain(&mut self.ctx);
+        }
+        self.phase_limit_us = self.ctx.now_us + 3 * self.patience_us();
+    }
+
+    /// Whether enough has been asked and suffered.
+    fn is_enough(&self) -> bool {
+        let now_us = self.ctx.now_us;
+        let is_asked = self.ops_left == 0 && self.ctx.plan.faults_us_min <= now_us;
+        is_asked || self.phase_limit_us < now_us
+    }
+
+    /// Long enough for a session to expire for which nobody would pass on a sign of life.
+    fn quiet_us_min(&self) -> u64 {
+        match self.ctx.is_ensemble() {
+            true => 2000 * self.ctx.plan.replica.max_session_timeout_ms as u64,
+            false => 0,
+        }
+    }
+
+    /// A member that is not where the others are.
+    fn out_of_step(&self) -> Option<String> {
+        if !self.ctx.is_ensemble() {
+            return None;
+        }
+        let last = self.ctx.history.model.last();
+        let mut leader = None;
+        for machine in &self.machines {
+            let process = machine.process.as_ref();
+            let ensemble = process.and_then(|process| process.service.ensemble());
+            let Some(serving) = ensemble.and_then(|ensemble| ensemble.serving()) else {
+                return Some(format!("{} has no leader", machine.who()));
+            };
+            if *leader.get_or_insert(serving) != serving {
+                return Some(format!("{} follows another leader", machine.who()));
+            }
+            let upto = ensemble.map(|ensemble| ensemble.delivery.upto);
+            if self.phase == Phase::Draining && upto != Some(last) {
+                return Some(format!("{} is at {upto:?}, not at {last}", machine.who()));
+            }
+        }
+        None
+    }
+
+    /// The last look: the running trees, then the recovered ones.
+    pub(super) fn last_restart(&mut self) -> Check {
+        for at in 0..self.machines.len() {
+            let Some(process) = self.machines[at].end() else { return Ok(()) };
+            let (model, tree) = (&self.ctx.history.model, process.replica().tree());
+            let who = self.machines[at].who();
+            let shown = if self.ctx.is_ensemble() { tree.last_zxid() } else { model.last() };
+            digest::compare(tree, model, shown, &format!("the end of {who}"))?;
+            ephemerals::check_none(tree)?;
+            let conns = process.replica().conns().len();
+            drop(process);
+            if conns > self.ctx.links.len() + self.clients.len() {
+                return broken("liveness", format!("{conns} connections leaked"));
+            }
+        }
+        for at in 0..self.machines.len() {
+            if self.ctx.rng.chance(500) {
+                self.lose_power(at);
+            } else {
+                self.kill(at);
+            }
+            let recovery = self.ctx.plan.recovery();
+            let machine = &self.machines[at];
+            let (recovered, replayed) = match boot(&*machine.disk, &machine.dirs, &recovery) {
+                Ok(recovered) => recovered,
+                Err(why) => return Err(liveness::refused_start(&why)),
+            };
+            self.check_recovery(at, &recovered, &replayed)?;
+        }
+        Ok(())
+    }
+}
