@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::counts::Counts;
 use crate::plan::Plan;
+use crate::trace::Trace;
 use crate::violation::Violation;
 use crate::world;
 
@@ -97,13 +98,10 @@ fn simulate(options: &Options) -> i32 {
     let (mut counts, mut runs) = (Counts::default(), 0u64);
     let mut shown = 0;
     for seed in options.seeds.clone() {
-        let lines = if options.is_traced { usize::MAX } else { 0 };
-        let outcome = world::run(options.plan(seed), lines);
+        let trace = if options.is_traced { Trace::printed() } else { Trace::new(0) };
+        let outcome = world::run_traced(options.plan(seed), trace);
         runs += 1;
         counts.add(&outcome.counts);
-        if options.is_traced {
-            outcome.trace.lines().for_each(|line| println!("{line}"));
-        }
         if let Some(violation) = outcome.violation {
             report(seed, options, &violation);
             return 1;

@@ -12,6 +12,7 @@ use std::fmt;
 pub struct Trace {
     is_on: bool,
     kept: usize,
+    is_printed: bool,
     lines: VecDeque<String>,
     hash: u64,
     count: u64,
@@ -26,10 +27,16 @@ impl Trace {
         Self {
             is_on: kept > 0,
             kept,
+            is_printed: false,
             lines: VecDeque::new(),
             hash: 0xcbf2_9ce4_8422_2325,
             count: 0,
         }
+    }
+
+    /// A trace that prints every line at once and keeps none.
+    pub fn printed() -> Self {
+        Self { is_on: true, is_printed: true, ..Self::new(0) }
     }
 
     /// Whether lines are wanted: formatting them costs more than the run.
@@ -53,6 +60,9 @@ impl Trace {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         self.count += 1;
+        if self.is_printed {
+            return println!("{line}");
+        }
         if self.lines.len() == self.kept {
             self.lines.pop_front();
         }

@@ -17,6 +17,7 @@ use crate::epoch::{ACCEPTED_EPOCH, CURRENT_EPOCH, Epochs, recover_epochs};
 use crate::error::{Error, Result};
 use crate::marker::{is_unknown, mark_created};
 use crate::names::{DataDirs, NamedFile, log_files, snapshot_files, zxid_in_name};
+use crate::rewind::finish_installation;
 use crate::snapshot::body::{SinkError, SnapshotSink};
 use crate::snapshot::{
     MAX_ITEM_BYTES, SnapshotMeta, TEMPORARY_PREFIX, looks_complete, read_snapshot, write_fresh,
@@ -102,6 +103,10 @@ pub fn recover(
     let mut recovery = Recovery { disk, dirs, options, report: RecoveryReport::default() };
     recovery.check_dirs()?;
     if options.repair {
+        if finish_installation(disk, dirs)? {
+            let note = "removed what a leader's snapshot had replaced".to_owned();
+            recovery.report.notes.push(note);
+        }
         recovery.remove_leftovers()?;
     }
     let (is_new, is_voting) = recovery.prepare_empty()?;

@@ -1,8 +1,8 @@
 //! What a learner does to its disk when its leader says so: TRUNC, SNAP, and setting data aside.
 //!
-//! Guarantees, at every crash between: the directory either recovers to a state it had, or carries
-//! the mark that it must rejoin as unknown (S36). Snapshots go before logs, later logs before earlier
-//! ones, each removal forced before the next, so that no hole appears.
+//! Guarantees, at every crash between: the directory recovers to a state it had or was given, or carries
+//! the mark that it must rejoin as unknown (S36). When cutting, snapshots go before logs, later logs
+//! before earlier ones, each removal forced before the next, so that no hole appears.
 //!
 //! Sources: `storage-format.md` 1.7, S8 to S10; `quorum-protocol.md` L9 to L11.
 
@@ -12,7 +12,7 @@ use rookeeper_proto::Zxid;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::marker::{clear_unknown, mark_unknown};
+use crate::marker::{clear_installing, clear_unknown, installing, mark_installing, mark_unknown};
 use crate::names::{DataDirs, log_files, snapshot_files};
 use crate::snapshot::{SnapshotMeta, SnapshotWriter, verify_snapshot};
 use crate::txn_log::{LogReader, first_record_beyond};
@@ -87,31 +87,45 @@ fn remove_now(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<()> {
     disk.sync_dir(dir).map_err(Error::io("force", dir))
 }
 
-/// Makes a snapshot received from the leader the newest state on this disk: whatever local records
-/// and snapshots are beyond it are dropped first (L10). Durable when it returns.
+/// Makes a snapshot received from the leader the only state on this disk (L10). Durable when it
+/// returns; at a crash before that the directory holds the old state or the new one.
+///
+/// Older files go as well: the log may end in txns that were never committed, and where the snapshot
+/// is of a later epoch nothing in the files would show that. Whoever read the log from before the
+/// snapshot to behind it (a learner's history, a fall-back to an older snapshot) would bring them back.
 pub fn install_snapshot(
     disk: &dyn Disk,
     dirs: &DataDirs,
     writer: SnapshotWriter,
     digest: rookeeper_proto::txn::TxnDigest,
-    max_record_bytes: usize,
 ) -> Result<SnapshotMeta> {
     let zxid = writer.zxid();
     let ready = writer.complete(digest)?;
-    let is_beyond = |files: Vec<crate::names::NamedFile>| files.iter().any(|f| zxid < f.zxid);
-    let mut is_dropping = is_beyond(snapshot_files(disk, &dirs.snap_dir)?);
-    for log in log_files(disk, &dirs.log_dir)? {
-        is_dropping = is_dropping
-            || zxid < log.zxid
-            || first_record_beyond(disk, &log.path, zxid, max_record_bytes)?.is_some();
-    }
-    if is_dropping {
-        mark_unknown(disk, dirs)?;
-        drop_beyond(disk, dirs, zxid, max_record_bytes)?;
-    }
+    mark_installing(disk, dirs, zxid)?;
     let meta = ready.publish()?;
-    clear_unknown(disk, dirs)?;
+    finish_installation(disk, dirs)?;
     Ok(meta)
+}
+
+/// Removes what an installed snapshot has replaced; also at the start after a crash. Whether it did.
+pub(crate) fn finish_installation(disk: &dyn Disk, dirs: &DataDirs) -> Result<bool> {
+    let Some(zxid) = installing(disk, dirs)? else { return Ok(false) };
+    let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
+    let is_new = |snapshot: &&crate::names::NamedFile| snapshot.zxid == zxid;
+    let published = snapshots.iter().find(is_new);
+    let is_published =
+        published.is_some_and(|snapshot| verify_snapshot(disk, &snapshot.path).is_ok());
+    if is_published {
+        for log in log_files(disk, &dirs.log_dir)?.iter().rev() {
+            remove_now(disk, &dirs.log_dir, &log.path)?;
+        }
+        for snapshot in snapshots.iter().filter(|snapshot| !is_new(snapshot)) {
+            remove_now(disk, &dirs.snap_dir, &snapshot.path)?;
+        }
+        clear_unknown(disk, dirs)?;
+    }
+    clear_installing(disk, dirs)?;
+    Ok(is_published)
 }
 
 /// Takes all logs and snapshots out of sight without deleting them: they get names Java and we do

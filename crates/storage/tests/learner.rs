@@ -87,12 +87,12 @@ fn install(disk: &MemDisk, zxid: Zxid) -> rookeeper_storage::Result<()> {
     let made = SnapshotWriter::create(shared, &dirs().snap_dir, zxid, Compression::None)?;
     let mut writer = made.expect("no such snapshot yet");
     writer.write(&snapshot_body(&zxids(0, 1..=2), SIZE))?;
-    install_snapshot(disk, &dirs(), writer, TxnDigest { version: 2, digest: 0 }, MAX)?;
+    install_snapshot(disk, &dirs(), writer, TxnDigest { version: 2, digest: 0 })?;
     Ok(())
 }
 
 #[test]
-fn a_leaders_snapshot_replaces_what_is_beyond_it() {
+fn a_leaders_snapshot_is_all_that_is_left() {
     for zxid in [Zxid(2), Zxid(8), Zxid(20), Zxid::new(1, 0)] {
         let total = {
             let disk = directory();
@@ -102,6 +102,10 @@ fn a_leaders_snapshot_replaces_what_is_beyond_it() {
             assert_eq!(recovered.last_zxid, zxid);
             assert_eq!(found_zxids(&collected), [1, 2], "nothing of the old log is replayed");
             assert!(!recovered.is_unknown);
+            let names: Vec<_> = disk.files().into_keys().collect();
+            let is_history = |name: &str| name.starts_with("log.") || name.starts_with("snapshot.");
+            let left = names.iter().filter_map(|path| path.file_name()?.to_str());
+            assert_eq!(left.filter(|name| is_history(name)).count(), 1, "{names:?}");
             disk.ops() - before
         };
         for stop in 1..total {
@@ -112,10 +116,11 @@ fn a_leaders_snapshot_replaces_what_is_beyond_it() {
             }
             let mut chance = Chance(stop);
             disk.crash(&mut |n| chance.below(n));
-            let (recovered, _) = open(&disk).unwrap();
-            let is_old = recovered.last_zxid == Zxid(12);
-            let is_new = recovered.last_zxid == zxid;
-            assert!(is_old || is_new || recovered.is_unknown, "{zxid}: {}", recovered.last_zxid);
+            let (recovered, collected) = open(&disk).unwrap();
+            let is_old = recovered.last_zxid == Zxid(12) && found_zxids(&collected).len() == 12;
+            let is_new = recovered.last_zxid == zxid && found_zxids(&collected) == [1, 2];
+            assert!(is_old || is_new, "{zxid}: {}", recovered.last_zxid);
+            assert!(!recovered.is_unknown);
         }
     }
 }

@@ -296,8 +296,7 @@ impl LogStage {
             Some(mut writer) => {
                 writer.write(&installation.body).map_err(said)?;
                 let digest = TxnDigest { version: DIGEST_VERSION, digest: installation.digest };
-                rookeeper_storage::install_snapshot(&**disk, dirs, writer, digest, max)
-                    .map_err(said)?;
+                rookeeper_storage::install_snapshot(&**disk, dirs, writer, digest).map_err(said)?;
             }
             None => {
                 // The same state is there already; only what is beyond it must go.

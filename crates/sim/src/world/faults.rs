@@ -202,8 +202,12 @@ impl World {
                 }
                 let conn = conns[ctx.rng.index(conns.len())];
                 if fault == Fault::PeerStall {
+                    // As long as TCP would go on trying; then it gives up, or gets through.
                     ctx.counts.peer_stalls += 1;
-                    return ctx.peers.stall(conn, NEVER_US);
+                    ctx.peers.stall(conn, until_us);
+                    if ctx.rng.chance(500) {
+                        return;
+                    }
                 }
                 ctx.counts.peer_cuts += 1;
                 ctx.cut_peer(conn);

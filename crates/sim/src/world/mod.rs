@@ -61,7 +61,12 @@ const USERS: usize = 3;
 
 /// Runs a plan, keeping the last `trace_lines` lines of its trace.
 pub fn run(plan: Plan, trace_lines: usize) -> Outcome {
-    let mut world = World::new(plan, trace_lines);
+    run_traced(plan, Trace::new(trace_lines))
+}
+
+/// Runs a plan with this trace.
+pub fn run_traced(plan: Plan, trace: Trace) -> Outcome {
+    let mut world = World::new(plan, trace);
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match ran {
         Ok(ran) => ran.err(),
@@ -103,7 +108,7 @@ fn user_ids() -> Rc<[Id]> {
 }
 
 impl World {
-    fn new(plan: Plan, trace_lines: usize) -> Self {
+    fn new(plan: Plan, trace: Trace) -> Self {
         let mut rng = Rng::new(plan.seed);
         let options = ModelOptions {
             extended_types: plan.tree.extended_types,
@@ -131,7 +136,7 @@ impl World {
             expiry: Expiry::default(),
             sequential: Sequential::default(),
             counts: Counts::default(),
-            trace: Trace::new(trace_lines),
+            trace,
             is_healing: false,
             healing_since_us: 0,
             peers: PeerNet::default(),
