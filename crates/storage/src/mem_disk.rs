@@ -10,7 +10,7 @@
 //! a limit of space, slow forces. Operations that change something are counted from 1.
 //! Deterministic: the only chance is what the caller of `crash` hands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -369,11 +369,18 @@ impl State {
         self.stopped = false;
         self.fail_at.clear();
         self.is_failing_sync = false;
-        let named: Vec<u64> = self
+        // A name that was given and taken back without a force may still come up after a crash.
+        let pending = |entry: &Entry| match entry {
+            Entry::Put { inode, .. } | Entry::Rename { inode, .. } => Some(*inode),
+            Entry::Remove { .. } => None,
+        };
+        let named: BTreeSet<u64> = self
             .dirs
             .values()
-            .flat_map(|dir| dir.seen.values().chain(dir.durable.values()))
-            .copied()
+            .flat_map(|dir| {
+                let known = dir.seen.values().chain(dir.durable.values()).copied();
+                known.chain(dir.unforced.iter().filter_map(pending))
+            })
             .collect();
         self.inodes.retain(|id, _| named.contains(id));
     }
