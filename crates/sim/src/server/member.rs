@@ -364,7 +364,8 @@ impl Ensemble {
         match command {
             LogCommand::Append { zxid, record } => {
                 if self.led.map(i64::from) == Some(zxid.epoch()) {
-                    integrity::on_proposed(&mut ctx.facts, *zxid, record)?;
+                    let before = self.delivery.last();
+                    integrity::on_proposed(&mut ctx.facts, *zxid, record, before)?;
                     self.on_proposed(ctx, now, record)?;
                 } else {
                     integrity::on_logged(&ctx.facts, server, *zxid, record)?;
@@ -442,7 +443,7 @@ impl Ensemble {
     pub(crate) fn delivered(&self, ctx: &Ctx) -> (Zxid, Vec<(Zxid, Bytes)>) {
         let applied = self.member.replica().tree().last_zxid();
         let upto = applied.min(self.member.peer().committed_zxid());
-        (upto, self.delivery.fresh(&ctx.history.model, upto))
+        (upto, ctx.facts.between(ctx.history.model.last(), upto))
     }
 
     /// The history holds what was delivered: is it the same everywhere, in the tree as well?

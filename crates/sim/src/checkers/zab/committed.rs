@@ -25,14 +25,9 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// What it delivers for the first time by delivering up to `upto`.
-    pub fn fresh(&self, model: &Model, upto: Zxid) -> Vec<(Zxid, Bytes)> {
-        let from = self.upto.max(model.last());
-        if upto <= from {
-            return Vec::new();
-        }
-        let fresh = self.records.range((Excluded(from), Included(upto)));
-        fresh.map(|(&zxid, bytes)| (zxid, bytes.clone())).collect()
+    /// The last txn it holds.
+    pub fn last(&self) -> Zxid {
+        self.records.keys().next_back().copied().unwrap_or(self.base)
     }
 
     /// It has delivered up to `upto`; the history holds what it delivered first.

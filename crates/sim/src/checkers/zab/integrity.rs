@@ -9,10 +9,10 @@ use crate::violation::{Check, broken};
 
 const NAME: &str = "Integrity";
 
-/// A leader has handed a txn of its own to its log.
-pub fn on_proposed(facts: &mut Facts, zxid: Zxid, record: &Bytes) -> Check {
-    match facts.proposed.insert(zxid, record.clone()) {
-        Some(other) if other != *record => {
+/// A leader has handed a txn of its own to its log, behind `before`.
+pub fn on_proposed(facts: &mut Facts, zxid: Zxid, record: &Bytes, before: Zxid) -> Check {
+    match facts.proposed.insert(zxid, (record.clone(), before)) {
+        Some((other, _)) if other != *record => {
             broken(NAME, format!("{zxid} was proposed with two contents"))
         }
         _ => Ok(()),
@@ -21,7 +21,7 @@ pub fn on_proposed(facts: &mut Facts, zxid: Zxid, record: &Bytes) -> Check {
 
 /// A record entered a log, or was found in one.
 pub fn on_logged(facts: &Facts, server: usize, zxid: Zxid, record: &[u8]) -> Check {
-    if facts.proposed.get(&zxid).is_some_and(|proposed| proposed == record) {
+    if facts.proposed.get(&zxid).is_some_and(|(proposed, _)| proposed == record) {
         return Ok(());
     }
     broken(NAME, format!("server{} logs {zxid}, never proposed like that", server + 1))

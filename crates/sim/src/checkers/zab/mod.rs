@@ -18,10 +18,26 @@ use rookeeper_proto::{SessionId, Zxid};
 /// What all servers together did; what no server can know.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// What each zxid was proposed as.
-    proposed: BTreeMap<Zxid, Bytes>,
+    /// What each zxid was proposed as, and what came before it in its leader's log.
+    proposed: BTreeMap<Zxid, (Bytes, Zxid)>,
     /// Who was established as leader of each epoch.
     established: BTreeMap<u32, usize>,
     /// When a server in step last took a request of a session.
     pub heard_us: BTreeMap<SessionId, u64>,
+}
+
+impl Facts {
+    /// The txns that lead to `upto` from a point at or before `from`, in order.
+    pub fn between(&self, from: Zxid, upto: Zxid) -> Vec<(Zxid, Bytes)> {
+        let mut list = Vec::new();
+        let mut at = upto;
+        while from < at
+            && let Some((record, before)) = self.proposed.get(&at)
+        {
+            list.push((at, record.clone()));
+            at = *before;
+        }
+        list.reverse();
+        list
+    }
 }
