@@ -154,6 +154,8 @@ counts! {
     peer_stalls: "half-open streams" ensemble,
     /// Power losses of all machines at once.
     blackouts: "blackouts" ensemble,
+    /// Leaders restarted because a server had accepted a newer epoch.
+    exclusions: "servers excluded by a newer epoch" ensemble,
     /// Disks lost.
     wipes: "disks lost" ensemble,
     /// Virtual milliseconds.

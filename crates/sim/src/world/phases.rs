@@ -4,6 +4,7 @@ use super::{Phase, World};
 use crate::agenda::Event;
 use crate::checkers::{digest, ephemerals, liveness};
 use crate::server::boot::boot;
+use crate::server::member::sid_of;
 use crate::violation::{Check, broken};
 
 /// How often the phase is looked at.
@@ -23,8 +24,9 @@ impl World {
             Phase::Faults if self.is_enough() => self.heal(),
             Phase::Faults | Phase::Over => {}
             Phase::Healing => {
-                let waiting = self.clients.iter().find(|c| c.served.0 == 0 || c.served.1 == 0);
                 let limit_us = self.phase_limit_us;
+                self.admit_the_excluded();
+                let waiting = self.clients.iter().find(|c| c.served.0 == 0 || c.served.1 == 0);
                 match waiting {
                     Some(client) => liveness::in_time(now_us, limit_us, || client.state())?,
                     None => match self.out_of_step() {
@@ -103,6 +105,32 @@ impl World {
         match self.ctx.is_ensemble() {
             true => 2000 * self.ctx.plan.replica.max_session_timeout_ms as u64,
             false => 0,
+        }
+    }
+
+    /// A server that once accepted a newer epoch than the leader's cannot join before the next election,
+    /// as with Apache (`docs/simulator.md`): what an operator does then is done here.
+    fn admit_the_excluded(&mut self) {
+        let (mut newest, mut leading) = (0, None);
+        for machine in &self.machines {
+            let process = machine.process.as_ref();
+            let Some(ensemble) = process.and_then(|process| process.service.ensemble()) else {
+                continue;
+            };
+            newest = newest.max(ensemble.member.peer().store().accepted_epoch());
+            if let Some((leader, epoch)) = ensemble.serving()
+                && leader == sid_of(machine.server)
+            {
+                leading = Some((machine.server, epoch));
+            }
+        }
+        if let Some((leader, epoch)) = leading.filter(|(_, epoch)| *epoch < newest) {
+            self.ctx.counts.exclusions += 1;
+            let who = self.machines[leader].who();
+            let what = format_args!("is restarted: it leads epoch {epoch}, others accepted {newest}");
+            self.ctx.note(&who, what);
+            self.ctx.healing_since_us = self.ctx.now_us;
+            self.kill(leader);
         }
     }
 
