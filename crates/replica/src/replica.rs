@@ -17,7 +17,7 @@ use crate::notice::Notice;
 use crate::ordering::{LogCommand, Ordering, Origin};
 use crate::outbox::{ConnId, Outbox};
 use crate::prep::{Prep, PrepConfig, SessionState, WriteRequest};
-use crate::sessions::SessionTracker;
+use crate::sessions::{Owner, SessionTracker};
 use crate::snapshotter::Snapshotter;
 use crate::stats::Stats;
 use crate::throttle::{ConnectionTokens, LargeRequests};
@@ -216,7 +216,7 @@ impl Replica {
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
-            session_state: self.session_state(session, None, request),
+            session_state: self.session_state(session, Owner::Here, request),
             cxid: origin.map_or(0, |origin| origin.xid.0),
             time_ms: now.wall_ms,
             request,
@@ -237,25 +237,25 @@ impl Replica {
         self.membership = membership;
     }
 
-    /// What is known of the session of a write that came from `from`: a learner's connection, or
-    /// `None` for this server itself.
+    /// What is known of the session of a write that came by way of `from`.
     pub(crate) fn session_state(
         &self,
         session: SessionId,
-        from: Option<u64>,
+        from: Owner,
         request: &Request<'_>,
     ) -> SessionState {
         match self.sessions.session(session) {
             Some(session) if session.is_closing => SessionState::Expired,
-            Some(session) if session.is_local && from.is_none() => {
+            Some(session) if session.is_local && from == Owner::Here => {
                 self.local_session_state(request)
             }
-            Some(session) if session.owner == from => SessionState::Live,
-            Some(session) if session.owner.is_none() && session.conn.is_none() => {
+            Some(session) if session.owner == from || session.owner == Owner::Nobody => {
                 SessionState::Live
             }
             Some(_) => SessionState::Moved,
-            None if from.is_some() && self.may_be_local_elsewhere(session) => SessionState::Foreign,
+            None if from != Owner::Here && self.may_be_local_elsewhere(session) => {
+                SessionState::Foreign
+            }
             None => SessionState::Expired,
         }
     }

@@ -33,12 +33,27 @@ pub struct Session {
     pub is_closing: bool,
     /// The connection that speaks for it now.
     pub conn: Option<ConnId>,
-    /// Leader: the learner's connection that speaks for it; a request from elsewhere has moved.
-    pub owner: Option<u64>,
+    /// Leader: who speaks for it; a request from elsewhere has moved.
+    pub owner: Owner,
     /// Learner: heard of since the leader was told last.
     pub is_touched: bool,
     /// Known to this server alone.
     pub is_local: bool,
+}
+
+/// Leader: by which way the writes of a session come.
+///
+/// It stays when the connection behind it has gone: what the session sent by an older way may still
+/// arrive, and must not be executed behind what it sent by this one. Only a client that comes back
+/// (`Owner::Here`, or a learner that asks whether the session lives) changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody has since this server leads.
+    Nobody,
+    /// A connection of this server.
+    Here,
+    /// A learner's connection; no number is used twice.
+    Learner(u64),
 }
 
 /// All sessions of this server.
@@ -102,7 +117,7 @@ impl SessionTracker {
             expire_at_ms,
             is_closing: false,
             conn: None,
-            owner: None,
+            owner: Owner::Nobody,
             is_touched: false,
             is_local: false,
         };
@@ -295,13 +310,6 @@ impl SessionTracker {
         self.free.clear();
         self.by_id.clear();
         self.buckets.clear();
-    }
-
-    /// A learner's connection is gone: what it spoke for may speak through another.
-    pub fn disown(&mut self, owner: u64) {
-        for session in self.slots.iter_mut().flatten().filter(|s| s.owner == Some(owner)) {
-            session.owner = None;
-        }
     }
 
     /// Number of sessions.

@@ -185,12 +185,14 @@ impl History {
             let what = format!("{}: session {session} never sent cxid {cxid}", header.zxid);
             return broken(NAME, what + ", or it was executed before");
         };
+        // What fails before its session is looked at may come late by a way the session has left.
+        let may_be_late = self.is_ensemble && matches!(record.txn, Txn::Error(_));
         let newest = self.newest_cxid.entry(session).or_insert(i32::MIN);
-        if cxid <= *newest {
+        if cxid <= *newest && !may_be_late {
             let what = format!("cxid {cxid} of session {session} executed behind {newest}");
             return broken("session_order", what);
         }
-        *newest = cxid;
+        *newest = cxid.max(*newest);
         match self.model.session(session) {
             Some(life) if life.closed.is_none() => {}
             life => {

@@ -72,14 +72,8 @@ impl Fault {
     ];
 
     /// What strikes an ensemble besides.
-    pub const AMONG: [Self; 6] = [
-        Self::Block,
-        Self::Isolate,
-        Self::PeerCut,
-        Self::PeerStall,
-        Self::Blackout,
-        Self::Wipe,
-    ];
+    pub const AMONG: [Self; 6] =
+        [Self::Block, Self::Isolate, Self::PeerCut, Self::PeerStall, Self::Blackout, Self::Wipe];
 }
 
 /// A mistake put in on purpose, to prove that the checkers would find it.

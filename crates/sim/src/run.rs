@@ -59,13 +59,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
-    let mut options = Options {
-        seeds: 0..200,
-        ops: 600,
-        is_traced: false,
-        is_json: false,
-        is_ensemble: false,
-    };
+    let mut options =
+        Options { seeds: 0..200, ops: 600, is_traced: false, is_json: false, is_ensemble: false };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));

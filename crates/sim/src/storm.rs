@@ -16,7 +16,8 @@ pub(crate) fn strike(ctx: &mut Ctx, count: u64, victims: &[SessionId]) {
         ctx.next_link += 1;
         let host = ctx.rng.between(1, 6) as u8;
         let server = ctx.a_server();
-        let new = Link { end: End::Stray, host, server, up: Pipe::default(), down: Pipe::default() };
+        let new =
+            Link { end: End::Stray, host, server, up: Pipe::default(), down: Pipe::default() };
         ctx.links.insert(link, new);
         let delay = ctx.latency_us();
         push(ctx, link, delay, Segment::Open);

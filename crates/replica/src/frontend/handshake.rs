@@ -12,7 +12,7 @@ use crate::ordering::Origin;
 use crate::outbox::{ConnId, Outbox};
 use crate::replica::{Forward, Replica, Role};
 use crate::replies;
-use crate::sessions::SessionSlot;
+use crate::sessions::{Owner, SessionSlot};
 use crate::stats;
 
 impl Replica {
@@ -142,7 +142,7 @@ impl Replica {
         }
         if let Some(session) = self.sessions.at_mut(slot) {
             session.conn = Some(id);
-            session.owner = None;
+            session.owner = Owner::Here;
         }
     }
 

@@ -91,7 +91,8 @@ impl Member {
                 self.replica.on_revalidated(session, is_valid, outbox);
             }
             Effect::SyncAnswer => self.replica.on_synced(now, outbox),
-            Effect::LearnerGone { conn, .. } => self.replica.sessions.disown(conn.0),
+            // Who spoke for a session through it has to be asked for anew: see `Owner`.
+            Effect::LearnerGone { .. } => {}
             Effect::Note { is_warning, text } => self.io.push(IoEffect::Note { is_warning, text }),
         }
     }

@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::membership::Membership;
 use crate::prep::WriteRequest;
 use crate::replica::{Replica, Role, judge_reconfig};
+use crate::sessions::Owner;
 
 impl Member {
     pub(super) fn on_forwarded(&mut self, now: Now, forwarded: Forwarded) {
@@ -82,7 +83,7 @@ impl Replica {
             Request::CreateSession { timeout_ms } => {
                 let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
                 if let Some(session) = self.sessions.at_mut(slot) {
-                    session.owner = Some(forwarded.conn.0);
+                    session.owner = Owner::Learner(forwarded.conn.0);
                 }
             }
             Request::CloseSession => self.sessions.set_closing(session),
@@ -94,7 +95,7 @@ impl Replica {
         let mut scratch = self.ordering.take_scratch();
         let write = WriteRequest {
             session,
-            session_state: self.session_state(session, Some(forwarded.conn.0), &request),
+            session_state: self.session_state(session, Owner::Learner(forwarded.conn.0), &request),
             cxid: forwarded.cxid,
             time_ms: now.wall_ms,
             request: &request,
@@ -134,7 +135,7 @@ impl Replica {
             return false;
         }
         if let Some(session) = self.sessions.at_mut(slot) {
-            session.owner = Some(learner);
+            session.owner = Owner::Learner(learner);
         }
         true
     }

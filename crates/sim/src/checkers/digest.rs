@@ -24,10 +24,11 @@ pub fn compare(tree: &DataTree, model: &Model, zxid: Zxid, when: &str) -> Check 
         let mut names: Vec<&str> = found.children().collect();
         names.sort_unstable();
         // The members' list is told to each server's tree by its own configuration.
-        let is_equal = path == "/zookeeper/config" || found.persisted() == node.stat
-            && found.data() == node.data.as_deref()
-            && *found.acl() == node.acl
-            && names.iter().copied().eq(node.children.iter().map(String::as_str));
+        let is_equal = path == "/zookeeper/config"
+            || found.persisted() == node.stat
+                && found.data() == node.data.as_deref()
+                && *found.acl() == node.acl
+                && names.iter().copied().eq(node.children.iter().map(String::as_str));
         if !is_equal {
             let what = format!(
                 "{when}: {path} at {zxid} is {:?} {:?} {:?} {names:?}, expected {node:?}",

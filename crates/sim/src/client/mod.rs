@@ -272,7 +272,10 @@ impl Client {
         };
         let mut body = Vec::new();
         request.write(&mut body);
-        ctx.note(&self.who(), format_args!("connect link {} server{} session {id}", link.0, server + 1));
+        ctx.note(
+            &self.who(),
+            format_args!("connect link {} server{} session {id}", link.0, server + 1),
+        );
         let ip = Id { scheme: "ip".to_owned(), id: format!("10.0.0.{}", self.host) };
         let ids: Rc<[Id]> = Rc::from([ip]);
         self.conn = Some(Conn {

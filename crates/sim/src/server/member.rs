@@ -12,9 +12,7 @@ use rookeeper_proto::{SessionId, Sid, Zxid};
 use rookeeper_replica::durable::{LogEvent, Recovered, history};
 use rookeeper_replica::{EpochFile, IoEffect, LogCommand, Member, Now, Replica};
 use rookeeper_storage::{DataDirs, Disk};
-use rookeeper_zab::{
-    Address, Conn, Effects, EnsembleConfig, Instant, Peer, Settings, Start,
-};
+use rookeeper_zab::{Address, Conn, Effects, EnsembleConfig, Instant, Peer, Settings, Start};
 
 use super::boot::Replayed;
 use super::conns::ServerConns;
@@ -322,9 +320,8 @@ impl Ensemble {
     fn listen_in(&mut self, ctx: &mut Ctx, conn: Conn, bytes: &[u8]) {
         if ctx.peers.port(conn) == Some(Port::Election) {
             let vote = bytes.get(4..).and_then(|frame| Notification::read(frame).ok());
-            let own = vote.filter(|n| {
-                n.state == ServerState::Looking && n.leader == self.place.sid()
-            });
+            let own =
+                vote.filter(|n| n.state == ServerState::Looking && n.leader == self.place.sid());
             if let Some(vote) = own {
                 self.place.promises.on_promise(vote.zxid);
             }
@@ -397,6 +394,13 @@ impl Ensemble {
     fn on_proposed(&self, ctx: &mut Ctx, now: Now, record: &[u8]) -> Check {
         let Ok(record) = Record::read(record) else { return Ok(()) };
         let session = record.header.session;
+        if ctx.trace.is_on() {
+            let header = &record.header;
+            let who = format!("server{}", self.place.server + 1);
+            let op = rookeeper_proto::OpCode::from_i32(header.op);
+            let (zxid, cxid) = (header.zxid, header.cxid);
+            ctx.note(&who, format_args!("proposes {zxid}: {op:?} session {session} cxid {cxid}"));
+        }
         if !matches!(record.txn, Txn::CloseSession(_)) {
             return Ok(());
         }

@@ -15,8 +15,8 @@ use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, R
 use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk};
 use rookeeper_tree::DataTree;
 
-use super::careless_disk::CarelessDisk;
 use super::boot::Replayed;
+use super::careless_disk::CarelessDisk;
 use super::conns::ServerConns;
 use super::log_stage::{LogInput, LogThread};
 use super::member::{Ensemble, Place};
@@ -191,7 +191,8 @@ impl Process {
     pub(crate) fn run_snapshots(&mut self, ctx: &mut Ctx) {
         if self.snapshots.begin() {
             let us = ctx.force_us(self.server) + 50;
-            ctx.agenda.push(ctx.now_us + us, Event::Snapshot { server: self.server, boot: self.boot });
+            ctx.agenda
+                .push(ctx.now_us + us, Event::Snapshot { server: self.server, boot: self.boot });
         }
     }
 
@@ -633,9 +634,8 @@ impl Process {
     }
 
     fn plan_next(&mut self, ctx: &mut Ctx) {
-        let serialises = self.replica().has_snapshot_work()
-            && self.snapshots.has_room()
-            && !self.gate.is_shut();
+        let serialises =
+            self.replica().has_snapshot_work() && self.snapshots.has_room() && !self.gate.is_shut();
         let streams = self.service.ensemble().is_some_and(Ensemble::wants_turn);
         if serialises || streams || self.conns.by_slot.values().any(|conn| conn.is_ready()) {
             let us = ctx.rng.between(1, 100);

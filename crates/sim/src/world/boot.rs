@@ -132,7 +132,8 @@ impl World {
             digest::compare(tree, model, tree.last_zxid(), &who)?;
             return ephemerals::check(tree, model);
         }
-        ctx.counts.kept_txns += replayed.iter().filter(|record| !is_committed(record)).count() as u64;
+        ctx.counts.kept_txns +=
+            replayed.iter().filter(|record| !is_committed(record)).count() as u64;
         Ok(())
     }
 

@@ -158,7 +158,8 @@ impl World {
     /// Whom it strikes: anybody, but the leader more often than others.
     fn victim(&mut self, fault: Fault) -> usize {
         let any = self.ctx.a_server();
-        let is_aimed = !matches!(fault, Fault::Cut | Fault::BlackHole | Fault::Storm | Fault::Freeze);
+        let is_aimed =
+            !matches!(fault, Fault::Cut | Fault::BlackHole | Fault::Storm | Fault::Freeze);
         if !self.ctx.is_ensemble() || !is_aimed || !self.ctx.rng.chance(300) {
             return any;
         }

@@ -143,14 +143,7 @@ impl World {
             facts: Facts::default(),
             plan,
         };
-        Self {
-            ctx,
-            machines,
-            clients,
-            ops_left,
-            phase: Phase::Faults,
-            phase_limit_us: FAULTS_US,
-        }
+        Self { ctx, machines, clients, ops_left, phase: Phase::Faults, phase_limit_us: FAULTS_US }
     }
 
     fn run(&mut self) -> Check {

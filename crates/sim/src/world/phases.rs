@@ -127,7 +127,8 @@ impl World {
         if let Some((leader, epoch)) = leading.filter(|(_, epoch)| *epoch < newest) {
             self.ctx.counts.exclusions += 1;
             let who = self.machines[leader].who();
-            let what = format_args!("is restarted: it leads epoch {epoch}, others accepted {newest}");
+            let what =
+                format_args!("is restarted: it leads epoch {epoch}, others accepted {newest}");
             self.ctx.note(&who, what);
             self.ctx.healing_since_us = self.ctx.now_us;
             self.kill(leader);

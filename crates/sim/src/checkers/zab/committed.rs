@@ -63,7 +63,8 @@ impl Delivery {
     /// Its log is cut behind `to`.
     pub fn truncate(&mut self, server: usize, to: Zxid) -> Check {
         if to < self.upto {
-            let what = format!("server{} cuts its log to {to}, delivered {}", server + 1, self.upto);
+            let what =
+                format!("server{} cuts its log to {to}, delivered {}", server + 1, self.upto);
             return broken("PrefixConsistency", what);
         }
         self.records.split_off(&to.next());

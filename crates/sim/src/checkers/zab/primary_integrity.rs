@@ -10,7 +10,8 @@ use crate::violation::{Check, broken};
 pub fn on_established(server: usize, model: &Model, epoch: u32, upto: Zxid) -> Check {
     let last = model.last();
     if upto < last {
-        let what = format!("server{} leads epoch {epoch} from {upto}, committed {last}", server + 1);
+        let what =
+            format!("server{} leads epoch {epoch} from {upto}, committed {last}", server + 1);
         return broken("PrimaryIntegrity", what);
     }
     Ok(())
