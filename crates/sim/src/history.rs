@@ -186,7 +186,7 @@ impl History {
             return broken(NAME, what + ", or it was executed before");
         };
         // What fails before its session is looked at may come late by a way the session has left.
-        let may_be_late = self.is_ensemble && matches!(record.txn, Txn::Error(_));
+        let may_be_late = self.is_ensemble && does_nothing(&record.txn);
         let newest = self.newest_cxid.entry(session).or_insert(i32::MIN);
         if cxid <= *newest && !may_be_late {
             let what = format!("cxid {cxid} of session {session} executed behind {newest}");
@@ -212,6 +212,17 @@ impl History {
     /// The log has lost everything behind `last`, or refused it.
     pub fn truncate(&mut self, last: Zxid) -> Vec<TxnEntry> {
         self.model.truncate(last)
+    }
+}
+
+/// Whether nothing is done.
+fn does_nothing(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Error(_) => true,
+        Txn::Multi(parts) => {
+            parts.is_empty() || parts.iter().any(|part| matches!(part, Txn::Error(_)))
+        }
+        _ => false,
     }
 }
 
