@@ -49,7 +49,12 @@ impl Replica {
             outbox,
             frame: Vec::new(),
         };
-        let applied = self.tree.apply(&record.header, &record.txn, &mut firing);
+        let is_kept = planted!(EphemeralsKept)
+            && self.role.is_learner()
+            && record.header.zxid.0 % 3 == 0
+            && matches!(record.txn, Txn::CloseSession(_));
+        let txn = if is_kept { &Txn::Error(0) } else { &record.txn };
+        let applied = self.tree.apply(&record.header, txn, &mut firing);
         count_written(&mut self.stats.namespaces, &record.txn);
         let age_ms = now.wall_ms.saturating_sub(record.header.time_ms);
         self.stats.propagation_ms.add(u64::try_from(age_ms).unwrap_or(0));

@@ -10,6 +10,20 @@
 //! simulator) feeds `on_*`, carries out what `take_*` hand out, and calls `tick` when
 //! `next_deadline_ms` has come.
 
+/// Whether a known mistake is to be made; never without the feature of the tests.
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 pub mod applier;
 pub mod auth;
 pub mod clock;

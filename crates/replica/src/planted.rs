@@ -12,6 +12,24 @@ pub enum Bug {
     ReadNotHeld,
     /// Requests are no signs of life.
     TouchIgnored,
+    /// After a TRUNC the tree keeps what was cut off the log (ZOOKEEPER-2845).
+    TreeNotReloaded,
+    /// A new leader does not know the sessions of its tree (ZOOKEEPER-1319, 1367).
+    SessionsForgotten,
+    /// The log goes on after a failed write as if nothing had happened (ZOOKEEPER-2247, 3701).
+    FailedWriteIgnored,
+    /// `acceptedEpoch` is never written (ZOOKEEPER-335, 1081).
+    AcceptedEpochNotWritten,
+    /// `currentEpoch` is never written (ZOOKEEPER-1082, 1653).
+    CurrentEpochNotWritten,
+    /// Logs older than a snapshot that a leader sent stay, whatever they end with.
+    OldLogsKept,
+    /// A snapshot is published before the own log holds what it holds, or anybody committed it.
+    SnapshotAheadOfLog,
+    /// What a session sent by a way it has left is executed all the same (ZOOKEEPER-417).
+    SessionMoveIgnored,
+    /// A learner does not delete the ephemerals of every third session that ends (ZOOKEEPER-2355, 4541).
+    EphemeralsKept,
 }
 
 thread_local! {

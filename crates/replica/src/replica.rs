@@ -252,6 +252,7 @@ impl Replica {
             Some(session) if session.owner == from || session.owner == Owner::Nobody => {
                 SessionState::Live
             }
+            Some(_) if planted!(SessionMoveIgnored) => SessionState::Live,
             Some(_) => SessionState::Moved,
             None if from != Owner::Here && self.may_be_local_elsewhere(session) => {
                 SessionState::Foreign

@@ -181,8 +181,7 @@ impl SessionTracker {
 
     /// Notes a sign of life. False when the session is unknown or closing.
     pub fn touch(&mut self, now_ms: u64, slot: SessionSlot) -> bool {
-        #[cfg(feature = "planted-bugs")]
-        if crate::planted::is(crate::planted::Bug::TouchIgnored) {
+        if planted!(TouchIgnored) {
             return self.at(slot).is_some_and(|session| !session.is_closing);
         }
         let Some(timeout_ms) = self.at(slot).map(|session| session.timeout_ms) else {

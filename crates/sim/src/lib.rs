@@ -1,17 +1,16 @@
 //! Deterministic simulation of the very code that ships: one thread, virtual time, everything drawn
 //! from a seed.
 //!
-//! A run ([`world`]) puts one server (replica, storage and the shell's logic, [`server`]) on a disk that
-//! forgets and fails, together with clients that pipeline, watch, vanish and come back, and lets faults
-//! strike. A naive model ([`model`]) executes the same requests in zxid order; the [`checkers`] compare
+//! A run ([`world`]) puts one server, or an ensemble of them (replica, zab, storage and the shell's logic,
+//! [`server`]), on disks that forget and fail, joins them by a network that delays and cuts ([`peers`]),
+//! adds clients that pipeline, watch, vanish and come back elsewhere, and lets faults strike. A naive model ([`model`]) executes the same requests in zxid order; the [`checkers`] compare
 //! every reply, event, record and recovery with it. The same seed gives the same run, byte for byte;
 //! a violation prints the command that repeats it.
 //!
 //! What it deliberately leaves out: real sockets, threads and files (`server` and its tests), quotas,
-//! reconfig, SASL and TLS; several servers, whose links would be [`net`]'s and whose txns the
-//! [`history`]'s.
+//! reconfig, SASL and TLS.
 //!
-//! Source: house.md section 12.
+//! `docs/simulator.md` tells the rest. Source: house.md section 12.
 
 mod agenda;
 pub mod checkers;

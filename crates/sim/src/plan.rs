@@ -179,9 +179,6 @@ pub struct EnsemblePlan {
     pub is_reconfig_enabled: bool,
     /// Mean delay of a message among servers.
     pub latency_us: u64,
-    /// A mistake of the protocol to make.
-    #[cfg(feature = "planted-bugs")]
-    pub bug: Option<rookeeper_zab::Bug>,
 }
 
 impl EnsemblePlan {
@@ -277,8 +274,6 @@ impl Plan {
             counter_max: rng.pick(&[u32::MAX - 1, u32::MAX - 1, 60]),
             is_reconfig_enabled: false,
             latency_us: rng.pick(&[200, 1000, 8000]),
-            #[cfg(feature = "planted-bugs")]
-            bug: None,
         });
         plan.habits.clients = rng.between(3, 9) as usize;
         plan.habits.think_us = rng.pick(&[10_000, 40_000, 150_000]) * plan.habits.clients as u64;

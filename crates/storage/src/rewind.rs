@@ -12,7 +12,9 @@ use rookeeper_proto::Zxid;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::marker::{clear_installing, clear_unknown, installing, mark_installing, mark_unknown};
+use crate::marker::{
+    clear_installing, clear_unknown, installing, is_created_by_us, mark_installing, mark_unknown,
+};
 use crate::names::{DataDirs, log_files, snapshot_files};
 use crate::snapshot::{SnapshotMeta, SnapshotWriter, verify_snapshot};
 use crate::txn_log::{LogReader, first_record_beyond};
@@ -107,7 +109,7 @@ pub fn install_snapshot(
     Ok(meta)
 }
 
-/// Removes what an installed snapshot has replaced; also at the start after a crash. Whether it did.
+/// Takes away what an installed snapshot has replaced; also at the start after a crash. Whether it did.
 pub(crate) fn finish_installation(disk: &dyn Disk, dirs: &DataDirs) -> Result<bool> {
     let Some(zxid) = installing(disk, dirs)? else { return Ok(false) };
     let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
@@ -116,12 +118,17 @@ pub(crate) fn finish_installation(disk: &dyn Disk, dirs: &DataDirs) -> Result<bo
     let is_published =
         published.is_some_and(|snapshot| verify_snapshot(disk, &snapshot.path).is_ok());
     if is_published {
-        for log in log_files(disk, &dirs.log_dir)?.iter().rev() {
-            remove_now(disk, &dirs.log_dir, &log.path)?;
+        // What somebody else began is not ours to delete.
+        let is_ours = is_created_by_us(disk, dirs)?;
+        let replaced = snapshots.into_iter().filter(|snapshot| !is_new(&snapshot));
+        for file in log_files(disk, &dirs.log_dir)?.into_iter().chain(replaced) {
+            if is_ours {
+                disk.remove(&file.path).map_err(Error::io("remove", &file.path))?;
+            } else {
+                put_aside(disk, &file.path)?;
+            }
         }
-        for snapshot in snapshots.iter().filter(|snapshot| !is_new(snapshot)) {
-            remove_now(disk, &dirs.snap_dir, &snapshot.path)?;
-        }
+        sync_dirs(disk, dirs)?;
         clear_unknown(disk, dirs)?;
     }
     clear_installing(disk, dirs)?;
@@ -136,18 +143,27 @@ pub fn set_aside(disk: &dyn Disk, dirs: &DataDirs) -> Result<Vec<PathBuf>> {
     let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
     let logs = log_files(disk, &dirs.log_dir)?;
     for file in snapshots.iter().chain(&logs) {
-        let (Some(dir), Some(name)) = (file.path.parent(), file.path.file_name()) else { continue };
-        let name = name.to_string_lossy();
-        let mut to = dir.join(format!("rookeeper-aside.{name}"));
-        let mut n = 1;
-        while disk.exists(&to).map_err(Error::io("look for", &to))? {
-            to = dir.join(format!("rookeeper-aside-{n}.{name}"));
-            n += 1;
-        }
-        disk.rename(&file.path, &to).map_err(Error::io("rename", &file.path))?;
-        moved.push(to);
+        moved.push(put_aside(disk, &file.path)?);
     }
-    disk.sync_dir(&dirs.snap_dir).map_err(Error::io("force", &dirs.snap_dir))?;
-    disk.sync_dir(&dirs.log_dir).map_err(Error::io("force", &dirs.log_dir))?;
+    sync_dirs(disk, dirs)?;
     Ok(moved)
+}
+
+/// Gives a file a name that nobody reads; returns it.
+fn put_aside(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
+    let (dir, name) = (path.parent().unwrap_or(Path::new("")), path.file_name());
+    let name = name.unwrap_or_default().to_string_lossy();
+    let mut to = dir.join(format!("rookeeper-aside.{name}"));
+    let mut n = 1;
+    while disk.exists(&to).map_err(Error::io("look for", &to))? {
+        to = dir.join(format!("rookeeper-aside-{n}.{name}"));
+        n += 1;
+    }
+    disk.rename(path, &to).map_err(Error::io("rename", path))?;
+    Ok(to)
+}
+
+fn sync_dirs(disk: &dyn Disk, dirs: &DataDirs) -> Result<()> {
+    disk.sync_dir(&dirs.snap_dir).map_err(Error::io("force", &dirs.snap_dir))?;
+    disk.sync_dir(&dirs.log_dir).map_err(Error::io("force", &dirs.log_dir))
 }

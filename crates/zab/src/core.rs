@@ -73,7 +73,7 @@ impl Settings {
             packet_data_bytes: limits::PACKET_DATA_BYTES,
             counter_max: limits::COUNTER_MAX,
             #[cfg(feature = "planted-bugs")]
-            bug: None,
+            bug: planted_on_this_thread(),
         }
     }
 
@@ -113,6 +113,22 @@ pub enum Bug {
     VoteBeyondDurable,
     /// Votes do not tell the history, and the leader lets learners in that are ahead of it.
     AnyoneMayLead,
+}
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static BUG: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Makes the peers of this thread that are set up from now on make a mistake, or none.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Option<Bug>) {
+    BUG.set(bug);
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted_on_this_thread() -> Option<Bug> {
+    BUG.get()
 }
 
 #[cfg(feature = "planted-bugs")]

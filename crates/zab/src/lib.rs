@@ -36,9 +36,9 @@ mod record;
 mod store;
 mod time;
 
-#[cfg(feature = "planted-bugs")]
-pub use core::Bug;
 pub use core::Settings;
+#[cfg(feature = "planted-bugs")]
+pub use core::{Bug, plant};
 pub use effects::{Conn, Effect, Effects, Forwarded, ServingRole};
 pub use election::Vote;
 pub use ensemble::{Address, EnsembleConfig, Member, MemberRole, ServerAddress};

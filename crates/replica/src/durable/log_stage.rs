@@ -120,6 +120,8 @@ pub struct LogStage {
     state: State,
     /// Appended and not committed.
     records: usize,
+    /// The last of them.
+    handed: Option<Zxid>,
     may_prepare: bool,
 }
 
@@ -127,7 +129,7 @@ impl LogStage {
     /// Continues behind `last`.
     pub fn new(plan: LogPlan, last: Zxid) -> Self {
         let log = plan.open(last);
-        Self { plan, log, state: State::Open, records: 0, may_prepare: true }
+        Self { plan, log, state: State::Open, records: 0, handed: None, may_prepare: true }
     }
 
     /// Takes a command. Records become durable with [`LogStage::commit`], or when another command
@@ -138,6 +140,7 @@ impl LogStage {
             if self.state == State::Open {
                 self.log.append(zxid, &record);
                 self.records += 1;
+                self.handed = Some(zxid);
             }
             return Ok(());
         }
@@ -161,6 +164,12 @@ impl LogStage {
             return Ok(());
         }
         let committed = self.log.commit();
+        if planted!(FailedWriteIgnored)
+            && let (Err(_), Some(zxid)) = (&committed, self.handed)
+        {
+            report(LogEvent::Durable { zxid, records });
+            return Ok(());
+        }
         if let Some(zxid) = self.settle(committed, report)? {
             report(LogEvent::Durable { zxid, records });
         }
@@ -239,6 +248,13 @@ impl LogStage {
     }
 
     fn write_epoch(&self, file: EpochFile, epoch: u32) -> Result<(), String> {
+        let is_forgotten = match file {
+            EpochFile::Accepted => planted!(AcceptedEpochNotWritten),
+            EpochFile::Current => planted!(CurrentEpochNotWritten),
+        };
+        if is_forgotten {
+            return Ok(());
+        }
         let name = match file {
             EpochFile::Accepted => rookeeper_storage::ACCEPTED_EPOCH,
             EpochFile::Current => rookeeper_storage::CURRENT_EPOCH,
@@ -296,7 +312,15 @@ impl LogStage {
             Some(mut writer) => {
                 writer.write(&installation.body).map_err(said)?;
                 let digest = TxnDigest { version: DIGEST_VERSION, digest: installation.digest };
-                rookeeper_storage::install_snapshot(&**disk, dirs, writer, digest).map_err(said)?;
+                if planted!(OldLogsKept) {
+                    rookeeper_storage::drop_beyond(&**disk, dirs, installation.zxid, max)
+                        .map_err(said)?;
+                    writer.finish(digest).map_err(said)?;
+                    rookeeper_storage::clear_unknown(&**disk, dirs).map_err(said)?;
+                } else {
+                    rookeeper_storage::install_snapshot(&**disk, dirs, writer, digest)
+                        .map_err(said)?;
+                }
             }
             None => {
                 // The same state is there already; only what is beyond it must go.

@@ -177,8 +177,7 @@ impl Replica {
             return Flow::Stop;
         }
         let is_held = !conn.pending.is_empty();
-        #[cfg(feature = "planted-bugs")]
-        let is_held = is_held && !crate::planted::is(crate::planted::Bug::ReadNotHeld);
+        let is_held = is_held && !planted!(ReadNotHeld);
         if !is_held {
             let ids = conn.ids.clone();
             self.answer(now, id, frame, &ids, now.mono_us, outbox);

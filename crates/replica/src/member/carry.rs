@@ -103,7 +103,7 @@ impl Member {
 
     fn truncate(&mut self, to: Zxid) {
         self.replica.ordering.drop_beyond(to);
-        let reload = to < self.replica.tree.last_zxid();
+        let reload = to < self.replica.tree.last_zxid() && !planted!(TreeNotReloaded);
         self.replica.ordering.push_log(LogCommand::Truncate { to, reload });
     }
 

@@ -67,7 +67,8 @@ impl Replica {
         self.sessions.clear();
         let sessions: Vec<(SessionId, i32)> =
             self.tree.sessions().iter().map(|(&id, &timeout_ms)| (id, timeout_ms)).collect();
-        for (id, timeout_ms) in sessions {
+        let is_known = role != Role::Leading || !planted!(SessionsForgotten);
+        for (id, timeout_ms) in sessions.into_iter().filter(|_| is_known) {
             self.sessions.track(now.mono_ms(), id, timeout_ms);
         }
         if role == Role::Leading {

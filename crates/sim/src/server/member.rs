@@ -488,8 +488,7 @@ impl Ensemble {
 }
 
 fn settings(plan: &EnsemblePlan, sid: Sid) -> Settings {
-    #[allow(unused_mut, reason = "mutated with planted bugs")]
-    let mut settings = Settings {
+    Settings {
         tick: Duration::from_millis(plan.tick_ms),
         init_limit: plan.init_limit,
         sync_limit: plan.sync_limit,
@@ -498,10 +497,5 @@ fn settings(plan: &EnsemblePlan, sid: Sid) -> Settings {
         counter_max: plan.counter_max,
         is_reconfig_enabled: plan.is_reconfig_enabled,
         ..Settings::new(sid)
-    };
-    #[cfg(feature = "planted-bugs")]
-    {
-        settings.bug = plan.bug;
     }
-    settings
 }
