@@ -17,6 +17,8 @@ mod eager;
 mod handshake;
 mod local_sessions;
 mod read_only;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
