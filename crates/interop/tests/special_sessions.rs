@@ -39,6 +39,7 @@ fn config(local: &str, upgrading: &str) -> ServerConfig {
         .set("initLimit", 20)
         .set("syncLimit", 10)
         .set("maxSessionTimeout", 60_000)
+        .heap_mb(Some(256))
         .set("localSessionsEnabled", local)
         .set("localSessionsUpgradingEnabled", upgrading)
         .property("readonlymode.enabled", "true")
