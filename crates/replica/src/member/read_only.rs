@@ -5,7 +5,7 @@
 
 use rookeeper_proto::quorum::ServerState;
 
-use super::Member;
+use super::{IoEffect, Member};
 use crate::clock::Now;
 use crate::outbox::Outbox;
 use crate::replica::Role;
@@ -20,6 +20,9 @@ impl Member {
         self.looking_since_ms.get_or_insert(now.mono_ms());
         if self.read_only_due_ms().is_some_and(|due_ms| due_ms <= now.mono_ms()) {
             self.replica.start_read_only();
+            self.note(
+                "no leader for a while: serving clients that only read (readonlymode.enabled)",
+            );
         }
     }
 
@@ -27,7 +30,12 @@ impl Member {
     pub(super) fn leave_read_only(&mut self, outbox: &mut impl Outbox) {
         if self.replica.role() == Role::ReadOnly && self.peer.state() != ServerState::Looking {
             self.replica.stop_serving(outbox);
+            self.note("a leader is found: no longer serving clients that only read");
         }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.io.push(IoEffect::Note { is_warning: true, text: text.to_owned() });
     }
 
     /// When it begins, unless a leader is found before.
