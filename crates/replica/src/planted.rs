@@ -24,10 +24,10 @@ pub enum Bug {
     CurrentEpochNotWritten,
     /// Logs older than a snapshot that a leader sent stay, whatever they end with.
     OldLogsKept,
-    /// A snapshot is published before the own log holds what it holds, or anybody committed it.
-    SnapshotAheadOfLog,
     /// What a session sent by a way it has left is executed all the same (ZOOKEEPER-417).
     SessionMoveIgnored,
+    /// The leader forgets that a session spoke through itself when that connection ends.
+    OwnerForgotten,
     /// A learner does not delete the ephemerals of every third session that ends (ZOOKEEPER-2355, 4541).
     EphemeralsKept,
 }

@@ -253,6 +253,13 @@ impl Replica {
                 SessionState::Live
             }
             Some(_) if planted!(SessionMoveIgnored) => SessionState::Live,
+            Some(session)
+                if planted!(OwnerForgotten)
+                    && session.owner == Owner::Here
+                    && session.conn.is_none() =>
+            {
+                SessionState::Live
+            }
             Some(_) => SessionState::Moved,
             None if from != Owner::Here && self.may_be_local_elsewhere(session) => {
                 SessionState::Foreign

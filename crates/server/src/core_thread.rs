@@ -382,6 +382,9 @@ impl Handler for Core {
             ensemble.on_bytes(now, port, conn, bytes, &mut IoOutbox(io));
             return bytes.len();
         }
+        if let Some(ensemble) = self.service.ensemble() {
+            ensemble.member.catch_up(now, &mut IoOutbox(io));
+        }
         let mut at = 0;
         loop {
             let rest = &bytes[at..];

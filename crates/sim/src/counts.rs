@@ -91,7 +91,7 @@ counts! {
     /// Recoveries that found a torn tail.
     torn_tails: "torn tails",
     /// Recoveries that dropped prepared txns nobody had been told of.
-    dropped_txns: "unacknowledged txns lost",
+    dropped_txns: "unacknowledged txns lost" alone,
     /// Recoveries that kept txns whose writers had not been told.
     kept_txns: "unacknowledged txns kept",
     /// Disk errors injected.
@@ -142,8 +142,6 @@ counts! {
     session_errors: "writes of moved or ended sessions" ensemble,
     /// Connections closed for that.
     moved_away: "connections of moved sessions" ensemble,
-    /// Configurations activated.
-    reconfigs: "reconfigs" ensemble,
     /// Directions blocked.
     blocks: "directions blocked" ensemble,
     /// Servers cut off from all others.
@@ -156,6 +154,8 @@ counts! {
     blackouts: "blackouts" ensemble,
     /// Leaders restarted because a server had accepted a newer epoch.
     exclusions: "servers excluded by a newer epoch" ensemble,
+    /// Sessions refused by a server that did not know yet that its epoch was over.
+    refused_by_the_past: "sessions refused by a leader of the past" ensemble,
     /// Disks lost.
     wipes: "disks lost" ensemble,
     /// Virtual milliseconds.

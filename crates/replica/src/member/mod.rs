@@ -55,10 +55,16 @@ pub struct Member {
     next_touches_ms: u64,
     /// When it began to look for a leader, if it does.
     looking_since_ms: Option<u64>,
+    /// The last turn.
+    pumped_ms: u64,
     /// Largest field of a snapshot that is accepted from a leader.
     max_item_bytes: usize,
     observed: Observed,
 }
+
+/// A member that has done nothing for so long may have been away; more often it had nothing to do, and
+/// then a look at the time costs nothing.
+const AWAY_MS: u64 = 50;
 
 fn at(now: Now) -> Instant {
     Instant(now.mono_us)
@@ -86,6 +92,7 @@ impl Member {
             waiting_syncs: VecDeque::new(),
             next_touches_ms: 0,
             looking_since_ms: None,
+            pumped_ms: u64::MAX,
             max_item_bytes,
             observed: Observed::new(),
         }
@@ -121,9 +128,19 @@ impl Member {
         std::mem::take(&mut self.io)
     }
 
+    /// To be called before a client's frames. If the process has stood still for a while (SIGSTOP, a
+    /// machine that swaps), time comes before what has arrived meanwhile: a leader that was deposed
+    /// finds that out before it tells a client anything, such as that its session does not exist.
+    pub fn catch_up(&mut self, now: Now, outbox: &mut impl Outbox) {
+        if self.pumped_ms.saturating_add(AWAY_MS) <= now.mono_ms() {
+            self.tick(now, outbox);
+        }
+    }
+
     /// Passes on what the turn brought: proposals, forwarded requests, touched sessions. Then carries
     /// out whatever follows from it.
     pub fn pump(&mut self, now: Now, outbox: &mut impl Outbox) {
+        self.pumped_ms = now.mono_ms();
         self.propose_all(now);
         self.forward_all(now);
         self.tell_touches(now);
@@ -144,10 +161,12 @@ impl Member {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now, outbox: &mut impl Outbox) {
-        self.replica.tick(now, outbox);
+        // The peer first: whoever leads no more has no session to expire.
         if self.peer.next_deadline().is_some_and(|due| due <= at(now)) {
             self.peer.on_time(at(now), &mut self.fx);
+            self.carry_all(now, outbox);
         }
+        self.replica.tick(now, outbox);
         self.pump(now, outbox);
     }
 

@@ -466,8 +466,15 @@ impl Client {
         let Some(session) = self.session.take() else {
             return broken(NAME, "a new session was refused");
         };
+        let mut server = None;
         if let Some(conn) = &mut self.conn {
             conn.is_closing = true;
+            server = ctx.links.get(&conn.link).map(|link| link.server);
+        }
+        if server.is_some_and(|server| ctx.facts.is_of_the_past(server)) {
+            // It does not know of sessions that began since (`docs/simulator.md`).
+            ctx.counts.refused_by_the_past += 1;
+            return Ok(());
         }
         if !ctx.expiry.has_ended(session.id) {
             let what = format!("session {} was refused, but is alive", session.id);

@@ -260,7 +260,6 @@ impl Ensemble {
                         let what = format!("{who} activates version {:x} again", config.version);
                         return broken("reconfig", what);
                     }
-                    ctx.counts.reconfigs += 1;
                     ctx.note(&who, format_args!("members as of version {:x}", config.version));
                     self.place.configs.0 = config;
                 }
@@ -474,6 +473,7 @@ impl Ensemble {
         self.serving = serving;
         self.heard_ms.clear();
         let Some((leader, epoch)) = serving else { return Ok(()) };
+        ctx.facts.serving.insert(server, epoch);
         self.serving_since_ms = now.mono_ms();
         let who = format!("server{}", server + 1);
         ctx.note(&who, format_args!("serves under server{} in epoch {epoch}", leader.0));

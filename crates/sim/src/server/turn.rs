@@ -319,6 +319,9 @@ impl Process {
     }
 
     fn frames(&mut self, ctx: &mut Ctx, now: Now) -> Check {
+        if let Service::Member(ensemble) = &mut self.service {
+            ensemble.member.catch_up(now, &mut self.conns);
+        }
         let mut ready: Vec<ConnId> = self
             .conns
             .by_slot

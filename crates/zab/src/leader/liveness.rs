@@ -38,11 +38,13 @@ impl Leader {
             self.drop_learner(conn, "it has been silent for too long", fx);
         }
         if self.next_ping <= now {
+            // After a standstill (SIGSTOP) nobody may have waited: that is looked at before anything else.
+            let was_away = self.next_ping + core.settings.tick <= now;
             self.next_ping = now + core.settings.tick / 2;
             self.is_full_tick = !self.is_full_tick;
             self.drop_unacknowledging(now, core, fx);
             self.ping(fx);
-            if self.is_full_tick {
+            if self.is_full_tick || was_away {
                 self.check_quorum(core)?;
             }
             self.check_own_disk(now, core)?;

@@ -22,11 +22,19 @@ pub struct Facts {
     proposed: BTreeMap<Zxid, (Bytes, Zxid)>,
     /// Who was established as leader of each epoch.
     established: BTreeMap<u32, usize>,
+    /// In which epoch each server serves.
+    pub serving: BTreeMap<usize, u32>,
     /// When a server in step last took a request of a session.
     pub heard_us: BTreeMap<SessionId, u64>,
 }
 
 impl Facts {
+    /// Whether a server serves in an epoch that is over, and does not know it yet.
+    pub fn is_of_the_past(&self, server: usize) -> bool {
+        let newest = self.established.keys().next_back();
+        self.serving.get(&server).is_some_and(|epoch| Some(epoch) < newest)
+    }
+
     /// The txns that lead to `upto` from a point at or before `from`, in order.
     pub fn between(&self, from: Zxid, upto: Zxid) -> Vec<(Zxid, Bytes)> {
         let mut list = Vec::new();
