@@ -77,6 +77,12 @@ pub trait Handler {
     /// than once per turn, and in turns in which nothing happened.
     fn on_turn_end(&mut self, _io: &mut Io) {}
 
+    /// The turn is over, its output is with the kernel, and nothing is left to be done: the reactor would
+    /// sleep now. True asks for another turn at once.
+    fn on_idle(&mut self, _io: &mut Io) -> bool {
+        false
+    }
+
     /// When `on_timer` is to be called. Asked every turn, so it must be cheap.
     fn next_deadline(&self) -> Option<Instant> {
         None

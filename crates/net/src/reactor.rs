@@ -24,6 +24,7 @@
 //!    dirty connection. If a write ended a connection, its `on_closed` may produce output for
 //!    others, so this step is repeated while there is reason to, a few times at most; the rest is
 //!    for the next turn, which then does not sleep.
+//! 8. **Idle**: `on_idle`, if nothing is left for the next turn.
 //!
 //! `on_closed` is also called between the steps, always with nothing of the handler on the stack.
 //! A handler that hands work to other threads in `on_turn_end` so does it before the writes: a log
@@ -67,6 +68,8 @@ pub struct Reactor {
     scratch: Scratch,
     /// The ready list being served, kept for its memory.
     serving: Vec<ConnId>,
+    /// `on_idle` asked for another turn.
+    is_restless: bool,
 }
 
 impl Reactor {
@@ -82,6 +85,7 @@ impl Reactor {
             io: Io::new(registry, limits, waker),
             scratch: Scratch { raw, plain: Vec::new() },
             serving: Vec::new(),
+            is_restless: false,
         })
     }
 
@@ -127,29 +131,36 @@ impl Reactor {
         self.finish_turn(handler);
         if self.io.stopping {
             self.drain(handler)?;
+        } else {
+            self.is_restless = !self.has_work_left() && handler.on_idle(&mut self.io);
         }
         Ok(!self.io.stopping)
     }
 
     /// How long the kernel may keep us; None is for ever.
     fn timeout<H: Handler>(&self, handler: &H, longest: Option<Duration>) -> Option<Duration> {
-        let io = &self.io;
-        let work_left = [
-            io.ready.is_empty(),
-            io.dirty.is_empty(),
-            io.closed.is_empty(),
-            io.unconnected.is_empty(),
-            !io.stopping,
-        ];
-        if work_left.contains(&false) {
+        if self.is_restless || self.has_work_left() {
             return Some(Duration::ZERO);
         }
+        let io = &self.io;
         let closing = io.deadlines.peek().map(|&Reverse((at, _))| at);
         let listeners = io.listeners.iter().flatten();
         let listening = listeners.filter(|l| l.ready).map(|l| l.rests_until.unwrap_or(io.now));
         let earliest = handler.next_deadline().into_iter().chain(closing).chain(listening).min();
         let until = earliest.map(|at| at.saturating_duration_since(Instant::now()));
         until.into_iter().chain(longest).min()
+    }
+
+    fn has_work_left(&self) -> bool {
+        let io = &self.io;
+        let done = [
+            io.ready.is_empty(),
+            io.dirty.is_empty(),
+            io.closed.is_empty(),
+            io.unconnected.is_empty(),
+            !io.stopping,
+        ];
+        done.contains(&false)
     }
 
     /// Sleeps; true when the waker was called.

@@ -17,6 +17,7 @@ use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Outbox};
 
 use crate::fourletter::{self, FourLetter};
 use crate::log_thread::{LogInput, LogMail, LogReport};
+use crate::lone_write::LoneGate;
 use crate::metrics::ServerMetrics;
 use crate::service::Service;
 use crate::snapshot_thread::{SnapshotDone, SnapshotMail};
@@ -41,7 +42,9 @@ pub(crate) struct Core {
     /// Why the loop ended, if not by request.
     pub(crate) failure: Option<String>,
     work: Vec<LogCommand>,
+    /// For the log thread; at the end of a turn nothing, or a lone write.
     log_input: Vec<LogInput>,
+    lone_gate: LoneGate,
     log_reports: Vec<LogReport>,
     snapshots_done: Vec<SnapshotDone>,
     snapshot_gate: SnapshotGate,
@@ -141,6 +144,7 @@ impl Core {
             failure: None,
             work: Vec::new(),
             log_input: Vec::new(),
+            lone_gate: LoneGate::new(),
             log_reports: Vec::new(),
             snapshots_done: Vec::new(),
             snapshot_gate: SnapshotGate::default(),
@@ -187,10 +191,16 @@ impl Core {
     fn on_log_events(&mut self, io: &mut Io, now: Now) {
         let mut reports = std::mem::take(&mut self.log_reports);
         self.log.reports.take_all(&mut reports);
+        self.on_reports(io, now, &mut reports);
+        self.log_reports = reports;
+    }
+
+    fn on_reports(&mut self, io: &mut Io, now: Now, reports: &mut Vec<LogReport>) {
         for LogReport { event, queued, took } in reports.drain(..) {
             match event {
                 LogEvent::Durable { zxid, records } => {
                     self.metrics.on_force(queued, took, records);
+                    self.lone_gate.forced(took, io.now());
                     if self.fsync_warning < took {
                         self.metrics.slow_forces += 1;
                         tracing::warn!(
@@ -236,6 +246,7 @@ impl Core {
                         "{why}. No writes are accepted until there is room; reads go on"
                     );
                     self.work.clear();
+                    self.log_input.clear();
                     self.service.replica_mut().on_log_full(logged, &mut IoOutbox(io));
                     self.log.input.put(LogInput::Continue);
                 }
@@ -247,7 +258,6 @@ impl Core {
                 }
             }
         }
-        self.log_reports = reports;
     }
 
     fn on_snapshots_done(&mut self) {
@@ -306,15 +316,39 @@ impl Core {
         }
     }
 
+    /// Hands the log's work over, but for a lone write: that is kept for [`Self::force_lone_write`].
     fn pass_on_log_work(&mut self, io: &Io) {
+        let mut is_lone = self.log_input.is_empty();
         if self.service.replica_mut().take_log_work(&mut self.work) {
             if self.work.iter().any(LogCommand::replaces_state) {
                 self.give_up_snapshot();
             }
+            is_lone &= matches!(self.work.as_slice(), [LogCommand::Append { .. }])
+                && matches!(self.service, Service::Alone(_))
+                && self.lone_gate.is_open(io.now());
             self.log_input.push(LogInput::Handed(io.now()));
             self.log_input.extend(self.work.drain(..).map(LogInput::Command));
+        }
+        if !is_lone {
             self.log.input.put_all(&mut self.log_input);
         }
+    }
+
+    /// Forces a lone write here, if the log is free; else the log thread does. True if it was done here.
+    fn force_lone_write(&mut self, io: &mut Io) -> bool {
+        if self.log_input.is_empty() {
+            return false;
+        }
+        let mut reports = Vec::with_capacity(1);
+        if !self.log.work_here(&mut self.log_input, &mut reports) {
+            self.log.input.put_all(&mut self.log_input);
+            return false;
+        }
+        let now = self.clock.now(Instant::now());
+        // What the thread reported before comes first.
+        self.on_log_events(io, now);
+        self.on_reports(io, now, &mut reports);
+        true
     }
 
     fn log_notices(&mut self) {
@@ -385,6 +419,7 @@ impl Handler for Core {
         if let Some(ensemble) = self.service.ensemble() {
             ensemble.member.catch_up(now, &mut IoOutbox(io));
         }
+        self.lone_gate.heard(conn, io.now());
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -484,6 +519,10 @@ impl Handler for Core {
         self.serialise_slice();
         self.log_notices();
         self.try_to_stop(io);
+    }
+
+    fn on_idle(&mut self, io: &mut Io) -> bool {
+        self.force_lone_write(io)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -10,6 +10,7 @@ mod ensemble;
 mod fourletter;
 pub mod fourletter_client;
 mod log_thread;
+mod lone_write;
 mod mailbox;
 mod metrics;
 pub mod real_disk;

@@ -1,9 +1,12 @@
 //! The log thread: drives [`LogStage`], one batch per force; what arrives while a force runs is the
 //! next batch. No timer decides when to force.
 //!
+//! The core thread may work off a batch itself while the log is free ([`LogMail::work_here`]): a lone
+//! write then pays for no hand-over (`docs/adr/0002-lone-writes.md`).
+//!
 //! When the stage fails the thread reports and ends, and the server stops.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,8 @@ pub(crate) enum LogInput {
     Handed(Instant),
     /// The core knows that the disk was full and has dropped what it prepared since.
     Continue,
+    /// Space is to be allocated ahead.
+    Prepare,
     /// Commit what is there and end.
     Stop,
 }
@@ -41,11 +46,44 @@ pub(crate) struct LogReport {
 /// How often a full disk is looked at again.
 const ROOM_CHECK: Duration = Duration::from_millis(500);
 
-/// Both ends of the conversation with the log thread.
+/// Both ends of the conversation with the log thread, and the log between them.
 #[derive(Debug, Default)]
 pub(crate) struct LogMail {
     pub(crate) input: Mailbox<LogInput>,
     pub(crate) reports: Mailbox<LogReport>,
+    /// Commands leave `input` under this lock only, so that none overtakes another. `None` before the
+    /// thread starts and when the log must not be used any more.
+    worker: Mutex<Option<Worker>>,
+}
+
+impl LogMail {
+    fn lock(&self) -> MutexGuard<'_, Option<Worker>> {
+        // Whoever panicked while it worked has left a log that its own checks refuse to go on with.
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works off `batch` on the calling thread, if the log is free and nothing waits for it; false, and
+    /// `batch` untouched, if not. What the thread reported before is in `reports` of this mail already.
+    pub(crate) fn work_here(
+        &self,
+        batch: &mut Vec<LogInput>,
+        reports: &mut Vec<LogReport>,
+    ) -> bool {
+        let Ok(mut locked) = self.worker.try_lock() else { return false };
+        let Some(worker) = locked.as_mut().filter(|_| self.input.is_empty()) else { return false };
+        match worker.work(batch, &mut |report| reports.push(report)) {
+            Ok(_) => {
+                if worker.stage.wants_space() {
+                    self.input.put(LogInput::Prepare);
+                }
+            }
+            Err(why) => {
+                *locked = None;
+                reports.push(LogReport::failed(why));
+            }
+        }
+        true
+    }
 }
 
 /// Starts the thread.
@@ -55,10 +93,10 @@ pub(crate) fn start(
     mail: Arc<LogMail>,
     waker: Waker,
 ) -> std::io::Result<JoinHandle<()>> {
+    *mail.lock() = Some(Worker::new(LogStage::new(plan, last)));
     std::thread::Builder::new().name("rookeeper-log".to_owned()).spawn(move || {
-        let post = Post { mail, waker, started: Instant::now(), handed: None };
-        let _alarm = Alarm { mail: Arc::clone(&post.mail), waker: post.waker.clone() };
-        LogThread { stage: LogStage::new(plan, last), post }.run();
+        let _alarm = Alarm { mail: Arc::clone(&mail), waker: waker.clone() };
+        run(&mail, &waker);
     })
 }
 
@@ -71,90 +109,117 @@ struct Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let event = LogEvent::Failed("the log thread panicked".to_owned());
-            let (queued, took) = Default::default();
-            self.mail.reports.put(LogReport { event, queued, took });
+            self.mail.reports.put(LogReport::failed("the log thread panicked".to_owned()));
             self.waker.wake();
         }
     }
 }
 
-struct LogThread {
-    stage: LogStage,
-    post: Post,
+fn run(mail: &LogMail, waker: &Waker) {
+    let mut batch = Vec::new();
+    let mut idle = Idle::Wait;
+    loop {
+        mail.input.wait(match idle {
+            Idle::PrepareAhead => Some(Duration::ZERO),
+            Idle::LookForRoom => Some(ROOM_CHECK),
+            Idle::Wait => None,
+        });
+        let mut locked = mail.lock();
+        mail.input.take_all(&mut batch);
+        let Some(worker) = locked.as_mut() else { return };
+        let worked = worker.work(&mut batch, &mut |report| {
+            mail.reports.put(report);
+            waker.wake();
+        });
+        match worked {
+            Ok(true) => idle = worker.stage.idle(),
+            Ok(false) => break,
+            Err(why) => {
+                *locked = None;
+                mail.reports.put(LogReport::failed(why));
+                return waker.wake();
+            }
+        }
+    }
+    let worker = mail.lock().take();
+    if let Some(Err(error)) = worker.map(|worker| worker.stage.close()) {
+        tracing::error!(%error, "the transaction log could not be closed cleanly");
+    }
 }
 
-/// The way to the core.
-struct Post {
-    mail: Arc<LogMail>,
-    waker: Waker,
+/// The stage, and what the figures of a batch need.
+#[derive(Debug)]
+struct Worker {
+    stage: LogStage,
     /// When the present batch began.
     started: Instant,
     /// When the first command not committed yet was handed over.
     handed: Option<Instant>,
 }
 
-impl Post {
-    fn report(&mut self, event: LogEvent) {
-        match event {
-            LogEvent::Note { is_warning: true, text } => return tracing::warn!("{text}"),
-            LogEvent::Note { is_warning: false, text } => return tracing::info!("{text}"),
-            _ => {}
-        }
-        let mut queued = Duration::ZERO;
-        if let LogEvent::Durable { .. } = event {
-            let handed = self.handed.take().unwrap_or(self.started);
-            queued = self.started.saturating_duration_since(handed);
-        }
-        let took = self.started.elapsed();
-        self.mail.reports.put(LogReport { event, queued, took });
-        self.waker.wake();
+impl Worker {
+    fn new(stage: LogStage) -> Self {
+        Self { stage, started: Instant::now(), handed: None }
     }
-}
 
-impl LogThread {
-    fn run(mut self) {
-        let mut batch = Vec::new();
-        loop {
-            let limit = match self.stage.idle() {
-                Idle::PrepareAhead => Some(Duration::ZERO),
-                Idle::LookForRoom => Some(ROOM_CHECK),
-                Idle::Wait => None,
-            };
-            self.post.mail.input.wait_all(&mut batch, limit);
-            let worked = if batch.is_empty() {
-                self.stage.do_idle(&mut |event| self.post.report(event)).map(|()| true)
-            } else {
-                self.work(&mut batch)
-            };
-            match worked {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(why) => return self.post.report(LogEvent::Failed(why)),
+    /// Works off a batch; an empty one leaves time for what is to be done meanwhile. False after a stop.
+    fn work(
+        &mut self,
+        batch: &mut Vec<LogInput>,
+        deliver: &mut dyn FnMut(LogReport),
+    ) -> Result<bool, String> {
+        let Self { stage, started, handed } = self;
+        *started = Instant::now();
+        let mut report = |event, handed: &mut Option<Instant>| {
+            if let Some(report) = LogReport::of(event, *started, handed) {
+                deliver(report);
             }
+        };
+        if batch.is_empty() {
+            return stage.do_idle(&mut |event| report(event, handed)).map(|()| true);
         }
-        if let Err(error) = self.stage.close() {
-            tracing::error!(%error, "the transaction log could not be closed cleanly");
-        }
-    }
-
-    /// Works off a batch. False after a stop.
-    fn work(&mut self, batch: &mut Vec<LogInput>) -> Result<bool, String> {
-        let Self { stage, post } = self;
         let mut go_on = true;
-        post.started = Instant::now();
         for input in batch.drain(..) {
             match input {
                 LogInput::Command(command) => {
-                    stage.take(command, &mut |event| post.report(event))?;
+                    stage.take(command, &mut |event| report(event, handed))?;
                 }
-                LogInput::Handed(at) => post.handed = post.handed.or(Some(at)),
+                LogInput::Handed(at) => *handed = handed.or(Some(at)),
                 LogInput::Continue => stage.go_on(),
+                LogInput::Prepare => {}
                 LogInput::Stop => go_on = false,
             }
         }
-        stage.commit(&mut |event| post.report(event))?;
+        stage.commit(&mut |event| report(event, handed))?;
         Ok(go_on)
+    }
+}
+
+impl LogReport {
+    fn failed(why: String) -> Self {
+        let (queued, took) = Default::default();
+        Self { event: LogEvent::Failed(why), queued, took }
+    }
+
+    /// What the core is told of an event; what only the operator needs is said here.
+    fn of(event: LogEvent, started: Instant, handed: &mut Option<Instant>) -> Option<Self> {
+        let mut queued = Duration::ZERO;
+        match event {
+            LogEvent::Note { is_warning: true, text } => {
+                tracing::warn!("{text}");
+                return None;
+            }
+            LogEvent::Note { is_warning: false, text } => {
+                tracing::info!("{text}");
+                return None;
+            }
+            LogEvent::Durable { .. } => {
+                let handed = handed.take().unwrap_or(started);
+                queued = started.saturating_duration_since(handed);
+            }
+            _ => {}
+        }
+        Some(Self { event, queued, took: started.elapsed() })
     }
 }
 

@@ -50,24 +50,19 @@ impl<T> Mailbox<T> {
         std::mem::swap(&mut *self.lock(), out);
     }
 
-    /// Swaps everything into `out`, waiting until there is something or `limit` has passed.
-    pub(crate) fn wait_all(&self, out: &mut Vec<T>, limit: Option<std::time::Duration>) {
-        debug_assert!(out.is_empty());
-        let mut queue = self.lock();
-        if queue.is_empty() {
-            queue = match limit {
-                None => self
-                    .filled
-                    .wait_while(queue, |queue| queue.is_empty())
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(limit) => {
-                    self.filled
-                        .wait_timeout_while(queue, limit, |queue| queue.is_empty())
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+    /// Waits until there is something or `limit` has passed. Takes nothing.
+    pub(crate) fn wait(&self, limit: Option<std::time::Duration>) {
+        let queue = self.lock();
+        match limit {
+            None => drop(self.filled.wait_while(queue, |queue| queue.is_empty())),
+            Some(limit) => {
+                drop(self.filled.wait_timeout_while(queue, limit, |queue| queue.is_empty()));
+            }
         }
-        std::mem::swap(&mut *queue, out);
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 }

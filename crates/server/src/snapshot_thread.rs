@@ -94,7 +94,8 @@ impl SnapshotThread {
         let mut batch = Vec::new();
         loop {
             let limit = self.retention.wait(Instant::now());
-            self.mail.work.wait_all(&mut batch, limit);
+            self.mail.work.wait(limit);
+            self.mail.work.take_all(&mut batch);
             if batch.is_empty() {
                 self.retention.on_time(Instant::now());
                 continue;

@@ -192,6 +192,11 @@ impl LogStage {
         }
     }
 
+    /// Whether [`Idle::PrepareAhead`] would really allocate something.
+    pub fn wants_space(&self) -> bool {
+        self.idle() == Idle::PrepareAhead && self.log.wants_space()
+    }
+
     /// Does what [`LogStage::idle`] says.
     pub fn do_idle(&mut self, report: Report<'_>) -> Result<(), String> {
         match self.idle() {

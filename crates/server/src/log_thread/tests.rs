@@ -14,11 +14,11 @@ use super::*;
 
 /// A thread's state without the thread.
 struct Rig {
-    thread: LogThread,
+    mail: LogMail,
     disk: MemDisk,
     dirs: DataDirs,
-    /// Keeps the waker's other end.
-    _reactor: Reactor,
+    reported: Vec<LogReport>,
+    reactor: Reactor,
 }
 
 fn rig(pre_alloc_bytes: u64) -> Rig {
@@ -47,14 +47,9 @@ fn rig(pre_alloc_bytes: u64) -> Rig {
         },
     };
     let reactor = Reactor::new(Limits::default()).expect("a reactor");
-    let post = Post {
-        mail: Arc::default(),
-        waker: reactor.waker(),
-        started: Instant::now(),
-        handed: None,
-    };
-    let thread = LogThread { stage: LogStage::new(plan, Zxid::ZERO), post };
-    Rig { thread, disk, dirs, _reactor: reactor }
+    let mail = LogMail::default();
+    *mail.lock() = Some(Worker::new(LogStage::new(plan, Zxid::ZERO)));
+    Rig { mail, disk, dirs, reported: Vec::new(), reactor }
 }
 
 fn append(zxid: i64) -> LogInput {
@@ -66,27 +61,29 @@ fn append(zxid: i64) -> LogInput {
 
 impl Rig {
     fn work(&mut self, batch: impl IntoIterator<Item = LogInput>) -> Result<bool, String> {
-        self.thread.work(&mut batch.into_iter().collect())
+        let mut locked = self.mail.lock();
+        let worker = locked.as_mut().expect("a log that works");
+        worker.work(&mut batch.into_iter().collect(), &mut |report| self.reported.push(report))
     }
 
-    fn events(&self) -> Vec<String> {
-        let mut events = Vec::new();
-        self.thread.post.mail.reports.take_all(&mut events);
-        let shown = |report: &LogReport| match &report.event {
+    fn events(&mut self) -> Vec<String> {
+        let shown = |report: LogReport| match report.event {
             LogEvent::Durable { zxid, records } => format!("durable {zxid} {records}"),
             LogEvent::Full { logged, .. } => format!("full {logged}"),
             LogEvent::Room => "room".to_owned(),
             LogEvent::Failed(_) => "failed".to_owned(),
             other => format!("{other:?}"),
         };
-        events.iter().map(shown).collect()
+        self.reported.drain(..).map(shown).collect()
+    }
+
+    fn idle(&self) -> Idle {
+        self.mail.lock().as_ref().expect("a log that works").stage.idle()
     }
 
     fn look_for_room(&mut self) {
-        assert_eq!(self.thread.stage.idle(), Idle::LookForRoom);
-        let post = &mut self.thread.post;
-        let looked = self.thread.stage.do_idle(&mut |event| post.report(event));
-        looked.expect("no failure but a full disk");
+        assert_eq!(self.idle(), Idle::LookForRoom);
+        self.work([]).expect("no failure but a full disk");
     }
 
     /// Zxids of the records on the disk.
@@ -153,11 +150,51 @@ fn a_failed_force_ends_the_thread_and_the_server() {
     rig.work([append(1)]).expect("room");
     rig.disk.fail_syncs(true);
     assert_eq!(rig.events(), ["durable 0x1 1"]);
-    let mail = Arc::clone(&rig.thread.post.mail);
-    mail.input.put(append(2));
-    rig.thread.run();
+    rig.mail.input.put(append(2));
+    run(&rig.mail, &rig.reactor.waker());
     let mut events = Vec::new();
-    mail.reports.take_all(&mut events);
+    rig.mail.reports.take_all(&mut events);
     // Not acknowledged, and the thread has ended by itself: nobody knows what is on the disk.
     assert!(matches!(events[..], [LogReport { event: LogEvent::Failed(_), .. }]), "{events:?}");
+}
+
+#[test]
+fn a_free_log_is_worked_by_whoever_asks() {
+    let mut rig = rig(1 << 16);
+    let mut batch = vec![append(1)];
+    assert!(rig.mail.work_here(&mut batch, &mut rig.reported));
+    assert!(batch.is_empty());
+    assert_eq!(rig.events(), ["durable 0x1 1"]);
+    assert!(!rig.mail.input.is_empty(), "the thread is to allocate ahead");
+}
+
+#[test]
+fn nothing_overtakes_what_waits_for_the_thread() {
+    let mut rig = rig(1 << 16);
+    rig.mail.input.put(append(1));
+    let mut batch = vec![append(2)];
+    assert!(!rig.mail.work_here(&mut batch, &mut rig.reported));
+    assert_eq!((batch.len(), rig.logged()), (1, vec![]));
+    let held = rig.mail.lock();
+    assert!(!rig.mail.work_here(&mut batch, &mut rig.reported), "the thread is at work");
+    drop(held);
+    rig.mail.input.put_all(&mut batch);
+    rig.mail.input.put(LogInput::Stop);
+    run(&rig.mail, &rig.reactor.waker());
+    assert_eq!(rig.logged(), [1, 2]);
+    assert!(!rig.mail.work_here(&mut vec![append(3)], &mut rig.reported), "it has ended");
+}
+
+#[test]
+fn a_force_that_fails_here_ends_the_thread_too() {
+    let mut rig = rig(1 << 16);
+    rig.work([append(1)]).expect("room");
+    rig.disk.fail_syncs(true);
+    rig.reported.clear();
+    assert!(rig.mail.work_here(&mut vec![append(2)], &mut rig.reported));
+    assert_eq!(rig.events(), ["failed"]);
+    rig.mail.input.put(append(3));
+    run(&rig.mail, &rig.reactor.waker());
+    assert!(rig.mail.reports.is_empty(), "neither written nor acknowledged");
+    assert!(!rig.logged().contains(&3));
 }

@@ -184,6 +184,15 @@ impl TxnLog {
         self.appended = self.durable;
     }
 
+    /// Whether less space lies ahead than there should.
+    pub fn wants_space(&self) -> bool {
+        0 < self.options.pre_alloc_bytes
+            && match &self.current {
+                None => self.spare.is_none(),
+                Some(current) => current.allocated < current.end + self.options.pre_alloc_bytes,
+            }
+    }
+
     /// Does one bounded step of allocation ahead; returns whether there is more to do. A full disk
     /// is reported, but nothing is lost by it.
     pub fn prepare_ahead(&mut self) -> Result<bool, CommitError> {
