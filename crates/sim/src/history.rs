@@ -110,8 +110,8 @@ impl History {
             let (last, named) = (self.model.last(), record.header.zxid);
             return broken(NAME, format!("{zxid} (header: {named}) was prepared behind {last}"));
         }
-        let session_error = session_error(&record.txn).filter(|_| self.is_ensemble);
-        if let Some(reply) = session_error {
+        let no_effect = self.without_effect(&record).filter(|_| self.is_ensemble);
+        if let Some(reply) = no_effect {
             self.refuse(&record, reply)?;
             self.model.set_record(bytes);
             return self.entry(zxid);
@@ -121,6 +121,18 @@ impl History {
         let entry = self.entry(zxid)?;
         check_record(&record, entry)?;
         Ok(entry)
+    }
+
+    /// What is answered to a write that changes nothing because its session had moved or ended. A learner
+    /// may have sent its client's closeSession while the leader closed the session itself.
+    fn without_effect(&self, record: &Record<'_>) -> Option<Reply> {
+        let life = self.model.session(record.header.session);
+        match record.txn {
+            Txn::CloseSession(_) if life.is_some_and(|life| life.closed.is_some()) => {
+                Some(Ok(Response::Empty))
+            }
+            _ => session_error(&record.txn),
+        }
     }
 
     fn entry(&self, zxid: Zxid) -> Check<&TxnEntry> {

@@ -22,7 +22,7 @@ use Loss::{Protocol, Replica, Shell};
 use rookeeper_zab::Bug as Zab;
 
 /// Every loss, and the first seed that finds it.
-const LOSSES: [(Loss, u64); 20] = [
+const LOSSES: [(Loss, u64); 19] = [
     (Protocol(Zab::AckBeforeDurable), 2),
     (Protocol(Zab::CommitWithoutQuorum), 7),
     (Protocol(Zab::TruncOffByOne), 3),
@@ -38,7 +38,6 @@ const LOSSES: [(Loss, u64); 20] = [
     (Replica(Bug::CurrentEpochNotWritten), 0),
     (Replica(Bug::OldLogsKept), 152),
     (Replica(Bug::SessionMoveIgnored), 38),
-    (Replica(Bug::OwnerForgotten), 38),
     (Replica(Bug::EphemeralsKept), 0),
     (Replica(Bug::ReadNotHeld), 0),
     (Replica(Bug::TouchIgnored), 0),
