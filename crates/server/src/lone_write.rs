@@ -10,7 +10,7 @@ use rookeeper_net::ConnId;
 /// For how long nobody else must have spoken.
 const ALONE: Duration = Duration::from_millis(5);
 /// A force that takes longer ends the trust in the disk ...
-const QUICK: Duration = Duration::from_millis(1);
+const QUICK: Duration = Duration::from_millis(5);
 /// ... for so long.
 const DISTRUST: Duration = Duration::from_secs(1);
 
