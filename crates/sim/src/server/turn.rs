@@ -564,6 +564,10 @@ impl Process {
                 {
                     ctx.counts.behind += 1;
                 }
+                // A leader that may not run further ahead of its disk proposes the closing later.
+                Notice::SessionExpired { session, .. } if ctx.is_ensemble() => {
+                    ctx.expiry.order_closing(session);
+                }
                 Notice::ConnectionDropped { why, .. } if why.contains("moved") => {
                     ctx.counts.moved_away += 1;
                 }

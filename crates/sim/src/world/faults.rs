@@ -87,6 +87,10 @@ impl World {
     fn strike_disk(&mut self, at: usize, fault: Fault) {
         let (ctx, machine) = (&mut self.ctx, &mut self.machines[at]);
         let soon = machine.disk.ops() + ctx.rng.between(1, 25);
+        if ctx.is_ensemble() && machine.boots == 0 {
+            // What makes an empty member may not be cut off: it would never vote.
+            return;
+        }
         match fault {
             Fault::TornStop => {
                 machine.is_disk_faulty = true;

@@ -26,7 +26,7 @@ pub(super) struct Machine {
     pub(super) is_disk_full: bool,
     promises: Promises,
     configs: (Arc<EnsembleConfig>, Arc<EnsembleConfig>),
-    /// Its data was lost or set aside, and no state has been installed since.
+    /// It has not started yet, or its data was lost or set aside and no state has been installed since.
     pub(super) is_unknown: bool,
 }
 
@@ -45,7 +45,7 @@ impl Machine {
             is_disk_full: false,
             promises: Promises::default(),
             configs: (Arc::clone(&config), config),
-            is_unknown: false,
+            is_unknown: ensemble.is_some(),
         };
         if ensemble.is_some() {
             machine.disk.put(&machine.dirs.initialize_marker(), b"");
