@@ -19,7 +19,7 @@ Commands:
                                  run a server; without arguments one for this machine only
   cli [zkCli.sh's arguments]     the shell, interactive or one command
   bench [...]                    load a server and measure it; see bench --help
-  sim [...]                      simulate a server, its disk and its clients; see sim --help
+  sim [...]                      simulate a server or an ensemble, its disks and clients; see sim --help
   log <command> [...]            print, verify, compare, sum up, convert and repair transaction logs
   snapshot <command> [...]       the same for snapshots
   tool <class> [...]             an offline tool of Apache's by its name, with its arguments
