@@ -14,13 +14,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rookeeper_interop::ports;
 use tempfile::TempDir;
 
 /// How long `$~` waits.
@@ -67,7 +66,7 @@ impl Distribution {
     /// Nothing but a directory.
     pub fn empty() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let first = free_block(PORTS.len() as u16);
+        let first = ports::free_block().expect("free ports");
         let ports = PORTS.iter().copied().zip((first..).map(|port| port.to_string())).collect();
         fs::create_dir(dir.path().join("zk")).expect("made");
         Self { dir, ports }
@@ -146,19 +145,6 @@ impl Distribution {
             }
         }
     }
-}
-
-/// The first of `count` neighbouring ports that nobody listens on. They are below those that the
-/// system gives to clients: between stop and start of a server no connection takes its port.
-fn free_block(count: u16) -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let tries = (0..1000).map(|_| {
-        let number = std::process::id().wrapping_mul(97) + NEXT.fetch_add(1, Ordering::Relaxed);
-        10_000 + u16::try_from(number % 1_500).expect("small") * count
-    });
-    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let mut free = tries.filter(|first| (*first..first + count).all(is_free));
-    free.next().expect("a block of free ports")
 }
 
 /// Replaces a number, but not its digits within a longer one.
