@@ -52,7 +52,8 @@ pub const HISTORY_READ_BYTES: usize = 1 << 20;
 
 /// Bytes of not yet durable proposals a learner accepts from a leader while it synchronises.
 pub const SYNC_QUEUE_BYTES: usize = 256 << 20;
-/// Bytes handed out for one learner that its connection has not taken yet.
+/// Bytes handed out for one learner that its connection has not taken yet, with the commits held for it until
+/// it serves.
 pub const LEARNER_UNSENT_BYTES: usize = 128 << 20;
 /// Learner connections a leader holds; beyond it the oldest one that has not said who it is is closed.
 pub const LEARNER_CONNECTIONS: usize = 1024;

@@ -192,12 +192,16 @@ impl Leader {
         fx: &mut Effects,
     ) {
         let mut list: Vec<(Conn, bool)> = Vec::new();
+        let mut overfull: Vec<Conn> = Vec::new();
         for learner in self.learners.values_mut().filter(|l| l.is_forwarding()) {
             if learner.stage == Stage::Serving || learner.is_observer {
                 list.push((learner.conn, learner.is_observer));
-            } else {
-                learner.held.push(to_followers.clone());
+            } else if !learner.hold(to_followers) {
+                overfull.push(learner.conn);
             }
+        }
+        for conn in overfull {
+            self.drop_learner(conn, "too many commits wait until it serves", fx);
         }
         let has_observer = list.iter().any(|(_, is_observer)| *is_observer);
         let inform = if has_observer { to_observers() } else { Bytes::new() };
@@ -224,18 +228,18 @@ impl Leader {
             return;
         }
         let ready = self.learners.values_mut().filter(|l| l.stage == Stage::AwaitStart);
-        let started: Vec<(Conn, Vec<Bytes>)> = ready
+        let started: Vec<(Conn, Bytes)> = ready
             .map(|learner| {
                 learner.stage = Stage::Serving;
                 learner.deadline = Some(now + core.settings.sync_time());
-                (learner.conn, std::mem::take(&mut learner.held))
+                (learner.conn, learner.release())
             })
             .collect();
         for (conn, held) in started {
             let up_to_date = QuorumPacket::bare(PacketType::UpToDate, Zxid::UNKNOWN);
             self.send_packet(conn, &up_to_date, fx);
-            for commit in held {
-                self.send(conn, commit, fx);
+            if !held.is_empty() {
+                self.send(conn, held, fx);
             }
         }
     }

@@ -5,6 +5,7 @@ use rookeeper_proto::{Sid, Zxid};
 
 use crate::core::Settings;
 use crate::effects::{Conn, Effect, Effects};
+use crate::limits;
 use crate::time::Instant;
 
 /// How far a learner is.
@@ -47,8 +48,8 @@ pub(super) struct LearnerHandle {
     pub(super) buffer: Vec<u8>,
     /// Handed out and not reported as drained.
     pub(super) unsent: usize,
-    /// Commits since NEWLEADER, sent behind UPTODATE.
-    pub(super) held: Vec<Bytes>,
+    /// Commits since NEWLEADER, one behind the other, sent behind UPTODATE.
+    held: Vec<u8>,
     /// When its silence has lasted too long; none while the leader is the one to act.
     pub(super) deadline: Option<Instant>,
     /// The proposal whose ACK is awaited longest, and the newest sent since that one was timed.
@@ -76,6 +77,22 @@ impl LearnerHandle {
     /// Whether new proposals and commits are sent to it.
     pub(super) fn is_forwarding(&self) -> bool {
         matches!(self.stage, Stage::AwaitLeaderAck | Stage::AwaitStart | Stage::Serving)
+    }
+
+    /// Keeps a packet for when it serves; false if that is more than it may have waiting.
+    pub(super) fn hold(&mut self, packet: &[u8]) -> bool {
+        self.held.extend_from_slice(packet);
+        self.waiting() <= limits::LEARNER_UNSENT_BYTES
+    }
+
+    /// What was held, in order.
+    pub(super) fn release(&mut self) -> Bytes {
+        std::mem::take(&mut self.held).into()
+    }
+
+    /// Bytes in memory because of this learner alone.
+    pub(super) fn waiting(&self) -> usize {
+        self.unsent + self.held.len()
     }
 
     /// A packet arrived.
@@ -112,5 +129,20 @@ impl LearnerHandle {
         if self.is_forwarding() {
             fx.push(Effect::LearnerGone { conn: self.conn, sid: self.sid });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_for_a_learner_has_a_limit() {
+        let mut learner = LearnerHandle::new(Conn(1), Instant(0));
+        assert!(learner.hold(b"one") && learner.hold(b"two"));
+        assert_eq!(&learner.release()[..], b"onetwo");
+        learner.unsent = limits::LEARNER_UNSENT_BYTES - 5;
+        assert!(learner.hold(b"three"));
+        assert!(!learner.hold(b"!"));
     }
 }

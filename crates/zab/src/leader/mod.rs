@@ -300,7 +300,7 @@ impl Leader {
     fn send(&mut self, conn: Conn, bytes: Bytes, fx: &mut Effects) {
         let Some(learner) = self.learners.get_mut(&conn) else { return };
         learner.unsent += bytes.len();
-        if learner.unsent > limits::LEARNER_UNSENT_BYTES {
+        if learner.waiting() > limits::LEARNER_UNSENT_BYTES {
             self.drop_learner(conn, "it does not read what it is sent", fx);
             return;
         }
