@@ -51,6 +51,29 @@ pub fn tool(disk: impl Disk, args: impl Iterator<Item = OsString>) -> i32 {
     finish(&mut Output::standard(), |out| apache::run(&disk, args, out))
 }
 
+/// The same for whoever wants the exit code alone: results and complaints go nowhere.
+pub mod unseen {
+    use super::{
+        Arc, Disk, OsString, Output, apache, finish, log as log_tool, snapshot as snapshot_tool,
+    };
+
+    /// See [`log`](super::log).
+    pub fn log(disk: &impl Disk, args: impl Iterator<Item = OsString>) -> i32 {
+        finish(&mut Output::unseen(), |out| log_tool::run(disk, args, out))
+    }
+
+    /// See [`snapshot`](super::snapshot).
+    pub fn snapshot(disk: impl Disk + 'static, args: impl Iterator<Item = OsString>) -> i32 {
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        finish(&mut Output::unseen(), |out| snapshot_tool::run(&disk, args, out))
+    }
+
+    /// See [`tool`](super::tool).
+    pub fn tool(disk: &impl Disk, args: impl Iterator<Item = OsString>) -> i32 {
+        finish(&mut Output::unseen(), |out| apache::run(disk, args, out))
+    }
+}
+
 fn finish(out: &mut Output, work: impl FnOnce(&mut Output) -> output::Outcome) -> i32 {
     let code = work(out).and_then(|code| out.flush().map(|()| code));
     match code {

@@ -108,7 +108,6 @@ impl Output {
     }
 }
 
-#[cfg(test)]
 impl Output {
     /// Output for nobody; as if watched, so that progress is written, too.
     pub(crate) fn unseen() -> Self {

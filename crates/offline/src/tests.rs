@@ -3,12 +3,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rookeeper_storage::{Disk, MemDisk};
 
-use crate::output::{Output, Stop};
-use crate::{FAILED, FINE, apache, log, snapshot};
+use crate::{FAILED, FINE, unseen};
 
 const LOG: &str = "/d/log.28";
 /// Prime, so that every part of a record is met.
@@ -33,28 +31,20 @@ fn a_snapshot() -> Vec<u8> {
     captured("plain/version-2/snapshot.0")
 }
 
-fn code(outcome: crate::output::Outcome) -> i32 {
-    match outcome {
-        Ok(code) | Err(Stop::Printed(code) | Stop::Said { code, .. }) => code,
-        Err(Stop::Closed) => panic!("nobody closed anything"),
-    }
-}
-
 fn words(line: &str) -> impl Iterator<Item = OsString> {
     line.split(' ').map(OsString::from).collect::<Vec<_>>().into_iter()
 }
 
 fn run_log(disk: &MemDisk, line: &str) -> i32 {
-    code(log::run(disk, words(line), &mut Output::unseen()))
+    unseen::log(disk, words(line))
 }
 
 fn run_snapshot(disk: &MemDisk, line: &str) -> i32 {
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    code(snapshot::run(&disk, words(line), &mut Output::unseen()))
+    unseen::snapshot(disk.clone(), words(line))
 }
 
 fn run_tool(disk: &MemDisk, line: &str) -> i32 {
-    code(apache::run(disk, words(line), &mut Output::unseen()))
+    unseen::tool(disk, words(line))
 }
 
 /// Damaged forms of some bytes: cut at every `step`th byte, and one bit of every `step`th flipped.

@@ -48,7 +48,7 @@ pub(super) fn run(data: &[u8]) {
 }
 
 /// A file of records whose prefixes and ends are right. Zxids count from 1 unless the input says so.
-fn sealed(mut input: Input<'_>) -> Vec<u8> {
+pub(super) fn sealed(mut input: Input<'_>) -> Vec<u8> {
     let mut file = b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0".to_vec();
     let mut zxid = Zxid(0);
     while !input.is_empty() {

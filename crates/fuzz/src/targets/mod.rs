@@ -11,6 +11,8 @@ mod goldens;
 mod log_file;
 mod member;
 mod multi;
+mod offline_log;
+mod offline_snapshot;
 mod outbox;
 mod quorum_packet;
 mod replica;
@@ -57,6 +59,8 @@ targets! {
     zoo_cfg: FILES,
     log_file: FILES,
     snapshot_file: FILES,
+    offline_log: FILES,
+    offline_snapshot: FILES,
     epoch_file: SMALL,
     auth: FILES,
     connect_string: SMALL,
