@@ -535,3 +535,62 @@ fn a_leader_that_serves_no_clients() {
     assert_eq!(client.create("/x", b"", 0).expect("a reply").error, 0);
     client.close().expect("closed");
 }
+
+/// Three of ours, the second of which leads; enough patience for a slow machine's election.
+fn three_of_ours(quiet: &str) -> Vec<Server> {
+    let config = ServerConfig::new()
+        .set("syncLimit", 30)
+        .set("maxSessionTimeout", 120_000)
+        .set("quietElections", quiet);
+    let members = vec![Member::from(Flavour::Rookeeper); 3];
+    let mut servers = Ensemble::prepare(&members, &config).expect("folders and ports").servers;
+    start(&mut servers, &[0, 1]);
+    start(&mut servers, &[2]);
+    assert_eq!(modes(&servers), ["follower", "leader", "follower"]);
+    servers
+}
+
+#[test]
+fn clients_that_wait_for_nothing_outlive_their_leader() {
+    let mut servers = three_of_ours("true");
+    let mut one = Client::connect(servers[0].addr(), 120_000).expect("a session");
+    let mut other = Client::connect(servers[2].addr(), 120_000).expect("a session");
+    assert_eq!(one.create("/w", b"old", 0).expect("a reply").error, 0);
+    assert_eq!(one.create("/w/mine", b"", EPHEMERAL).expect("a reply").error, 0);
+    other.sync().expect("in step");
+    for client in [&mut one, &mut other] {
+        assert_eq!(client.get("/w", true).expect("a reply"), Some(b"old".to_vec()));
+    }
+    servers[1].kill();
+    // Whether there is a leader again is nobody's business; a sync would say so.
+    for client in [&mut one, &mut other] {
+        client.ping().expect("it is answered");
+        assert_eq!(client.get("/w", true).expect("it is answered"), Some(b"old".to_vec()));
+    }
+    // Pipelined: the write waits for a leader, the read for the write.
+    let written = one.send(op::SET_DATA, |frame| frame.str("/w").buffer(Some(b"new")).int(-1));
+    let read = one.send(op::GET_DATA, |frame| frame.str("/w").bool(false)).expect("sent");
+    let (xid, reply) = one.receive().expect("the write is done");
+    assert_eq!((xid, reply.error), (written.expect("sent"), 0));
+    let (xid, reply) = one.receive().expect("the read behind it");
+    assert_eq!((xid, Reader::new(&reply.body).buffer()), (read, Ok(Some(&b"new"[..]))));
+    other.sync().expect("in step");
+    assert_eq!(other.get("/w", false).expect("a reply"), Some(b"new".to_vec()));
+    assert!(other.exists("/w/mine", false).expect("a reply"), "the session has lived on");
+    for client in [&mut one, &mut other] {
+        let events = client.events(1).expect("events");
+        assert_eq!(events.len(), 1, "the watch was kept and has fired once: {events:?}");
+    }
+    one.close().expect("closed");
+    other.close().expect("closed");
+}
+
+#[test]
+fn without_the_key_an_election_closes_every_connection() {
+    let mut servers = three_of_ours("false");
+    let mut client = Client::connect(servers[0].addr(), 120_000).expect("a session");
+    client.ping().expect("it is answered");
+    servers[1].kill();
+    assert!(client.receive().is_err(), "closed, as Apache's server does");
+    assert!(client.move_to(servers[0].addr()).expect("a server").is_some(), "its session lives");
+}

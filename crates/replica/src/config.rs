@@ -18,6 +18,8 @@ pub struct ReplicaConfig {
     /// `readonlymode.enabled`: how long a member without a leader waits before it serves readers;
     /// `None` = it serves nobody.
     pub read_only_after_ms: Option<u64>,
+    /// `quietElections`: a learner that loses its leader keeps the connections that wait for nothing.
+    pub quiet_elections: bool,
     /// Voters a reconfig must leave: 2, or 1 with `standaloneEnabled=false`.
     pub voters_min: usize,
     /// `minSessionTimeout`, resolved.
@@ -81,6 +83,7 @@ impl Default for ReplicaConfig {
             leader_serves: true,
             local_sessions: LocalSessions::Off,
             read_only_after_ms: None,
+            quiet_elections: false,
             voters_min: 2,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,

@@ -11,6 +11,7 @@ use crate::auth::{AuthRegistry, Identities};
 use crate::clock::Now;
 use crate::config::ReplicaConfig;
 use crate::conns::Conns;
+use crate::frontend::quiet::Quiet;
 use crate::limits;
 use crate::membership::Membership;
 use crate::notice::Notice;
@@ -54,6 +55,8 @@ pub struct Replica {
     pub(crate) forwards: Vec<Forward>,
     /// Learner: syncs on their way, in order; answers carry no name.
     pub(crate) syncs: VecDeque<ConnId>,
+    /// Without a leader: connections that were kept.
+    pub(crate) quiet: Option<Quiet>,
     pub(crate) next_container_check_ms: u64,
     started_ms: u64,
 }
@@ -179,6 +182,7 @@ impl Replica {
             membership: None,
             forwards: Vec::new(),
             syncs: VecDeque::new(),
+            quiet: None,
             started_ms: now.mono_ms(),
             config,
         }
@@ -337,7 +341,7 @@ impl Replica {
         let sessions = self.sessions.next_deadline_ms().unwrap_or(u64::MAX);
         let sessionless = self.sessionless.front().map_or(u64::MAX, |&(at, _)| at);
         let due = match self.role {
-            Role::Looking => u64::MAX,
+            Role::Looking => self.quiet_deadline_ms().unwrap_or(u64::MAX),
             Role::Following | Role::Observing | Role::ReadOnly => sessions,
             _ if !self.accepts_writes() => u64::MAX,
             Role::Standalone | Role::Leading => sessions.min(self.next_container_check_ms),

@@ -34,6 +34,7 @@ pub(crate) fn replica(config: &Config) -> ReplicaConfig {
             .quorum
             .read_only_mode_enabled
             .then(|| unsigned(sessions.tick_time_ms).max(READ_ONLY_AFTER_MS_MIN)),
+        quiet_elections: config.quorum.quiet_elections,
         voters_min: if config.quorum.standalone_enabled { 2 } else { 1 },
         min_session_timeout_ms: sessions.min_session_timeout_ms,
         max_session_timeout_ms: sessions.max_session_timeout_ms,

@@ -226,6 +226,11 @@ impl Peer {
         &self.core.last_seen
     }
 
+    /// How long a learner goes on without a word from its leader (`syncLimit` ticks).
+    pub fn sync_time(&self) -> std::time::Duration {
+        self.core.settings.sync_time()
+    }
+
     /// Whether the membership may change at run time.
     pub fn is_reconfig_enabled(&self) -> bool {
         self.core.settings.is_reconfig_enabled

@@ -16,6 +16,7 @@
 mod eager;
 mod handshake;
 mod local_sessions;
+pub(crate) mod quiet;
 mod read_only;
 #[cfg(test)]
 mod tests;
@@ -162,6 +163,9 @@ impl Replica {
         if self.is_read_only() && self.is_refused_in_read_only(op, session) {
             self.answer_not_read_only(id, header.xid, outbox);
             return Flow::Continue;
+        }
+        if self.is_quiet() {
+            return self.on_quiet_request(now, id, op, frame, outbox);
         }
         if op == OpCode::CloseSession && self.sessions.is_local(session) {
             self.on_local_close(now, id, frame, outbox);

@@ -13,7 +13,7 @@ use crate::replica::Role;
 impl Member {
     /// Until nothing more follows.
     pub(super) fn carry_all(&mut self, now: Now, outbox: &mut impl Outbox) {
-        self.leave_read_only(outbox);
+        self.leave_read_only(now, outbox);
         while !self.fx.is_empty() {
             let effects: Vec<Effect> = self.fx.drain().collect();
             for effect in effects {
@@ -71,11 +71,13 @@ impl Member {
             }
             Effect::CancelSnapshot { conn } => self.cancel_snapshot(conn),
             Effect::CommitUpTo { zxid } => self.replica.on_committed(now, zxid, outbox),
-            Effect::StartServing { role, epoch, .. } => self.start_serving(now, role, epoch),
+            Effect::StartServing { role, epoch, is_state_replaced, .. } => {
+                self.start_serving(now, role, epoch, is_state_replaced, outbox);
+            }
             Effect::StopServing { reason } => {
                 let text = format!("no longer serving clients: {reason}");
                 self.io.push(IoEffect::Note { is_warning: true, text });
-                self.replica.stop_serving(outbox);
+                self.stop_serving(now, outbox);
                 self.proposals.clear();
                 self.waiting_syncs.clear();
                 // What was prepared and never handed to the log was never proposed: nobody has it.
@@ -107,7 +109,14 @@ impl Member {
         self.replica.ordering.push_log(LogCommand::Truncate { to, reload });
     }
 
-    fn start_serving(&mut self, now: Now, role: ServingRole, epoch: u32) {
+    fn start_serving(
+        &mut self,
+        now: Now,
+        role: ServingRole,
+        epoch: u32,
+        is_state_replaced: bool,
+        outbox: &mut impl Outbox,
+    ) {
         let (role, word) = match role {
             ServingRole::Leading => (Role::Leading, "LEADING"),
             ServingRole::Following => (Role::Following, "FOLLOWING"),
@@ -119,6 +128,6 @@ impl Member {
         let version = config.version;
         let text = config.to_string();
         self.replica.set_config(now, &text, version);
-        self.replica.start_serving(now, role, epoch);
+        self.serve(now, role, epoch, is_state_replaced, outbox);
     }
 }

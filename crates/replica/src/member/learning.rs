@@ -7,6 +7,7 @@ use rookeeper_proto::{SessionId, Zxid};
 
 use super::{Member, at};
 use crate::clock::Now;
+use crate::frontend::quiet::LostLeader;
 use crate::outbox::Outbox;
 use crate::replica::{Forward, Replica, Role};
 
@@ -55,7 +56,7 @@ impl Replica {
         self.ordering.append(zxid, record);
     }
 
-    /// Serves clients from now on.
+    /// Serves clients from now on. Those who were kept come back with [`Replica::serve_kept`].
     pub(crate) fn start_serving(&mut self, now: Now, role: Role, epoch: u32) {
         self.role = role;
         self.stats.proposal_sizes = Default::default();
@@ -76,22 +77,25 @@ impl Replica {
         }
     }
 
-    /// Serves nobody until there is a leader again. Clients are let go, as Apache does: they come
-    /// back, here or elsewhere, with their sessions.
-    pub(crate) fn stop_serving(&mut self, outbox: &mut impl Outbox) {
+    /// Takes no more requests until there is a leader again. Clients are let go, as Apache does: they come
+    /// back, here or elsewhere, with their sessions. After a leader that was `lost`, some may be kept.
+    pub(crate) fn stop_serving(
+        &mut self,
+        now: Now,
+        lost: Option<LostLeader>,
+        outbox: &mut impl Outbox,
+    ) {
         self.role = Role::Looking;
         self.ordering.forget_origins();
         self.forwards.clear();
         self.syncs.clear();
         self.paused.clear();
-        let all: Vec<_> = self.conns.iter().map(|conn| conn.id).collect();
-        for id in all {
-            self.close_conn(id, outbox);
-        }
+        self.keep_connections(now, lost, outbox);
     }
 
     /// Another state took the place of this one.
     pub(crate) fn replace_tree(&mut self, tree: rookeeper_tree::DataTree) {
+        self.break_quiet();
         self.snapshotter.on_tree_replaced();
         self.tree = tree;
     }

@@ -15,6 +15,7 @@ mod figures;
 mod io;
 mod leading;
 mod learning;
+mod quiet;
 mod read_only;
 mod transfer;
 
@@ -55,6 +56,10 @@ pub struct Member {
     next_touches_ms: u64,
     /// When it began to look for a leader, if it does.
     looking_since_ms: Option<u64>,
+    /// The epoch in which it serves or served last.
+    serving_epoch: u32,
+    /// When the leader's last packet arrived, on a learner.
+    leader_heard_ms: u64,
     /// The last turn.
     pumped_ms: u64,
     /// Largest field of a snapshot that is accepted from a leader.
@@ -92,6 +97,8 @@ impl Member {
             waiting_syncs: VecDeque::new(),
             next_touches_ms: 0,
             looking_since_ms: None,
+            serving_epoch: 0,
+            leader_heard_ms: 0,
             pumped_ms: u64::MAX,
             max_item_bytes,
             observed: Observed::new(),
@@ -146,7 +153,8 @@ impl Member {
         self.tell_touches(now);
         self.carry_all(now, outbox);
         self.stream_snapshots(now, outbox);
-        self.try_read_only(now);
+        self.replica.let_go_overdue(now, outbox);
+        self.try_read_only(now, outbox);
         self.tell_membership();
         self.observed.look(now, &self.peer, &mut self.replica.stats.quorum);
     }
@@ -230,6 +238,9 @@ impl Member {
         bytes: &[u8],
         outbox: &mut impl Outbox,
     ) {
+        if self.replica.role().is_learner() {
+            self.leader_heard_ms = now.mono_ms();
+        }
         self.peer.on_quorum_bytes(at(now), conn, bytes, &mut self.fx);
         // What came may be committed txns: applied at once, so that nothing piles up.
         self.carry_all(now, outbox);

@@ -12,13 +12,14 @@ use crate::replica::Role;
 
 impl Member {
     /// Begins to serve readers if it is time.
-    pub(super) fn try_read_only(&mut self, now: Now) {
+    pub(super) fn try_read_only(&mut self, now: Now, outbox: &mut impl Outbox) {
         if self.peer.state() != ServerState::Looking {
             self.looking_since_ms = None;
             return;
         }
         self.looking_since_ms.get_or_insert(now.mono_ms());
         if self.read_only_due_ms().is_some_and(|due_ms| due_ms <= now.mono_ms()) {
+            self.replica.end_quiet(now, outbox);
             self.replica.start_read_only();
             self.note(
                 "no leader for a while: serving clients that only read (readonlymode.enabled)",
@@ -27,9 +28,9 @@ impl Member {
     }
 
     /// Lets the readers go if there is a leader, before anything of the leader's is applied.
-    pub(super) fn leave_read_only(&mut self, outbox: &mut impl Outbox) {
+    pub(super) fn leave_read_only(&mut self, now: Now, outbox: &mut impl Outbox) {
         if self.replica.role() == Role::ReadOnly && self.peer.state() != ServerState::Looking {
-            self.replica.stop_serving(outbox);
+            self.replica.stop_serving(now, None, outbox);
             self.note("a leader is found: no longer serving clients that only read");
         }
     }

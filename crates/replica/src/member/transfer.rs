@@ -124,6 +124,10 @@ impl Member {
         through: Zxid,
         outbox: &mut impl Outbox,
     ) {
+        if self.replica.tree.last_zxid() < through {
+            // Until then nobody may see it.
+            self.replica.end_quiet(now, outbox);
+        }
         self.replica.on_committed(now, through, outbox);
         let tree = &mut self.replica.tree;
         let Ok(id) = tree.begin_snapshot() else {

@@ -42,7 +42,7 @@ pub fn explain_text(config: &Config) -> String {
     let mut text = String::new();
     for row in explain(config).iter().filter(|row| !row.value.is_empty()) {
         let remark = match row.action {
-            Action::Acts => "",
+            Action::Acts | Action::Own => "",
             Action::JvmOnly | Action::Silent => ", no effect",
             Action::NotYet(_) | Action::Protects => ", not supported yet",
         };

@@ -1,6 +1,6 @@
 //! The rows of [`super::keys`]: data only, in the order of operations.md.
 
-use super::keys::Action::{Acts, JvmOnly, NotYet, Protects, Silent};
+use super::keys::Action::{Acts, JvmOnly, NotYet, Own, Protects, Silent};
 use super::keys::Area::{Admin, Diagnostics, Ensemble, Security};
 use super::keys::Kind::{
     Bool, Choice, Class, Float, Host, Int, List, Long, Membership, Path, Secret, Text, YesNo,
@@ -70,6 +70,7 @@ pub(super) const TABLE: &[Key] = &[
     row("multiAddress.enabled", FileOrProperty, Bool, "false", Acts, "several addresses per server line"),
     row("multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", JvmOnly, "probe before choosing an address; all are tried here, one after the other"),
     row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Int, "1000", JvmOnly, "budget of that probe"),
+    row("quietElections", File, Bool, "false", Own, "a learner that loses its leader keeps the client connections that wait for nothing"),
     row("oraclePath", File, Path, "", Acts, "two-server oracle quorum"),
     row("version", File, Text, "", Acts, "membership version, hexadecimal"),
 

@@ -89,6 +89,8 @@ impl Area {
 pub enum Action {
     /// It works.
     Acts,
+    /// It works, and Apache has no such key.
+    Own,
     /// Tunes the JVM or Apache's threads: accepted, one warning, no effect.
     JvmOnly,
     /// Apache's test hooks, client-side properties and script markers: accepted without a word.
@@ -104,6 +106,7 @@ impl Action {
     pub fn compat(self) -> String {
         match self {
             Action::Acts => "same".to_owned(),
+            Action::Own => "more: Apache has no such key".to_owned(),
             Action::JvmOnly => "different: accepted with one warning, no effect".to_owned(),
             Action::Silent => "different: accepted silently, no effect".to_owned(),
             Action::NotYet(Area::Ensemble) => {

@@ -68,6 +68,8 @@ pub struct QuorumConfig {
     pub snapshot_size_factor: f64,
     /// A partitioned server serves readers.
     pub read_only_mode_enabled: bool,
+    /// Connections that wait for nothing outlive their leader.
+    pub quiet_elections: bool,
     /// Several addresses per server line.
     pub multi_address_enabled: bool,
     /// Probe before choosing an address.
@@ -119,6 +121,7 @@ impl QuorumConfig {
             commit_log_count: commit_log_count(reader)?,
             snapshot_size_factor: snapshot_size_factor(reader)?,
             read_only_mode_enabled: reader.bool("readonlymode.enabled")?,
+            quiet_elections: reader.bool("quietElections")?,
             multi_address_enabled: reader.bool("multiAddress.enabled")?,
             reachability_check_enabled: reader.bool("multiAddress.reachabilityCheckEnabled")?,
             reachability_check_timeout_ms: reader.i32("multiAddress.reachabilityCheckTimeoutMs")?,

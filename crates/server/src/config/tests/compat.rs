@@ -9,7 +9,9 @@ use crate::config::keys;
 /// The test column by what a key does; each names a test of this crate.
 fn test_column(action: keys::Action) -> &'static str {
     match action {
-        keys::Action::Acts => "every_acting_key_reaches_the_typed_configuration",
+        keys::Action::Acts | keys::Action::Own => {
+            "every_acting_key_reaches_the_typed_configuration"
+        }
         keys::Action::JvmOnly => "every_jvm_key_is_named_in_the_one_warning",
         keys::Action::Silent => "every_silent_key_is_accepted_without_a_word",
         keys::Action::NotYet(_) => "every_key_that_is_not_supported_yet_says_so",
