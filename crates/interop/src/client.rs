@@ -12,7 +12,7 @@ use crate::raw::{Acl, Connected, Frame, RawConnection, Reader};
 use crate::{HarnessError, Result};
 
 /// How long a server that is electing or starting may refuse clients.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 const HEADER: usize = 16;
 const EVENT_XID: i32 = -1;

@@ -17,7 +17,7 @@ use crate::process::{ServerProcess, tail};
 use crate::{HarnessError, Result, ServerConfig, fourletter, ports, rookeeper};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 const ATTEMPTS: usize = 4;
 const POLL: Duration = Duration::from_millis(5);
 
@@ -113,6 +113,7 @@ impl CrashServer {
     fn is_serving(&self) -> bool {
         fourletter::ask_within(self.addr(), "srvr", PROBE_PATIENCE)
             .is_ok_and(|answer| fourletter::mode_in(&answer).is_some())
+            && self.process.as_ref().is_some_and(|process| process.listens_on(self.port))
     }
 
     /// The client address.

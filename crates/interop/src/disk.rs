@@ -12,7 +12,7 @@ use crate::raw::codes::op;
 use crate::raw::{Acl, Frame, RawConnection};
 use crate::{Ensemble, Flavour, HarnessError, Member, Result, Server, ServerConfig, dump};
 
-const REAPER_PATIENCE: Duration = Duration::from_secs(20);
+const REAPER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A data directory to be captured.
 #[derive(Clone, Copy, Debug)]

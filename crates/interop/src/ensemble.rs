@@ -6,7 +6,7 @@ use crate::server::{Membership, Server};
 use crate::{Flavour, HarnessError, Result, ServerConfig, ports};
 
 const ATTEMPTS: usize = 4;
-const LEADER_PATIENCE: Duration = Duration::from_secs(60);
+const LEADER_PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
 
 /// One member to be started.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends `word` and returns everything the server says until it closes.
 pub fn ask(addr: SocketAddr, word: &str) -> std::io::Result<String> {

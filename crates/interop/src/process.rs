@@ -53,6 +53,19 @@ impl ServerProcess {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Whether it is this process that listens on a TCP port, as `/proc` tells.
+    pub fn listens_on(&self, port: u16) -> bool {
+        let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .flat_map(|table| listening(&std::fs::read_to_string(table).unwrap_or_default(), port))
+            .map(|inode| format!("socket:[{inode}]"))
+            .collect();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        let open = open.into_iter().flatten().flatten();
+        let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
+    }
+
     /// Asks it to end (SIGTERM), kills it when it has not after `patience`.
     pub fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
         self.resume();
@@ -78,10 +91,14 @@ impl ServerProcess {
         self.paused = false;
     }
 
-    /// Stops its clock, so to say (SIGSTOP): it keeps its sockets and answers nothing.
+    /// Stops its clock, so to say (SIGSTOP): it keeps its sockets and answers nothing. Afterwards no thread
+    /// runs any more; those that wait for a processor do not obey at once.
     pub fn pause(&mut self) {
         self.signal(Signal::STOP);
         self.paused = true;
+        while self.exit_status().is_none() && !stands_still(self.pid()) {
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Lets a paused process go on (SIGCONT).
@@ -109,9 +126,50 @@ impl Drop for ServerProcess {
     }
 }
 
+/// Whether every thread of a process is stopped.
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
+/// The inodes of the sockets that listen on a port, of one of the kernel's tables.
+fn listening(table: &str, port: u16) -> Vec<String> {
+    const LISTEN: &str = "0A";
+    let suffix = format!(":{port:04X}");
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<&str>>());
+    rows.filter(|row| row.len() > 9 && row[3] == LISTEN && row[1].ends_with(&suffix))
+        .map(|row| row[9].to_owned())
+        .collect()
+}
+
 /// The last lines of a log.
 pub fn tail(log: &Path) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
     let from = bytes.len().saturating_sub(TAIL_BYTES);
     String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_listens_is_found() {
+        let sleeper = || {
+            let mut command = Command::new("sleep");
+            command.arg("600");
+            command
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let process = ServerProcess::spawn(sleeper(), Path::new("/dev/null")).expect("a process");
+        assert!(!process.listens_on(port), "it is this test that listens");
+        // A connection of the same port does not count, a listener does.
+        let _client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+        assert_eq!(listening(&table, port).len(), 1);
+    }
 }

@@ -17,8 +17,9 @@ use crate::{HarnessError, Result, fourletter, ports, rookeeper};
 
 /// Generous: a busy machine may take long to start a JVM, and nothing waits longer than it must.
 const START_PATIENCE: Duration = Duration::from_secs(180);
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
-const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+const STOP_PATIENCE: Duration = Duration::from_secs(120);
+/// Not for ever, because a Java server that is starting up may leave a connection hanging.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 4;
 
@@ -243,20 +244,19 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server answers `srvr` with a mode, at most three minutes.
+    /// Waits until the server answers `srvr` with a mode, at most three minutes. Whatever else answers on its
+    /// port is not taken for it.
     pub fn wait_until_serving(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_PATIENCE;
         loop {
-            if self.mode().is_some() {
+            if self.mode().is_some()
+                && self.process.as_ref().is_some_and(|p| p.listens_on(self.client_port))
+            {
                 return Ok(());
             }
-            let server = format!("{} on port {}", self.flavour, self.client_port);
-            let log = self.log();
-            if let Some(status) = self.process.as_mut().and_then(ServerProcess::exit_status) {
-                let tail = tail(&log);
-                return Err(HarnessError::Exited { server, status: status.to_string(), log, tail });
-            }
+            self.must_run()?;
             if Instant::now() > deadline {
+                let (server, log) = (self.name(), self.log());
                 let (seconds, tail) = (START_PATIENCE.as_secs(), tail(&log));
                 return Err(HarnessError::NotReady { server, seconds, log, tail });
             }
@@ -264,9 +264,24 @@ impl Server {
         }
     }
 
+    /// Fails with the end of its log if the process has ended by itself.
+    pub fn must_run(&mut self) -> Result<()> {
+        match self.process.as_mut().and_then(ServerProcess::exit_status) {
+            None => Ok(()),
+            Some(status) => {
+                let (server, log) = (self.name(), self.log());
+                let (status, tail) = (status.to_string(), tail(&log));
+                Err(HarnessError::Exited { server, status, log, tail })
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{} on port {}", self.flavour, self.client_port)
+    }
+
     /// The mode `srvr` reports, or `None` while the server does not serve.
     pub fn mode(&self) -> Option<String> {
-        // Short, because a Java server that is starting up may leave such a connection hanging.
         let answer = fourletter::ask_within(self.addr(), "srvr", PROBE_PATIENCE).ok()?;
         fourletter::mode_in(&answer).map(str::to_owned)
     }

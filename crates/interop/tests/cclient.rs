@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rookeeper_interop::{Flavour, Server, ServerConfig, oracle};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const COMMANDS: &[&str] = &[
     "ls /",
@@ -19,7 +19,7 @@ const COMMANDS: &[&str] = &[
     "create +e /e",
     "create +s /s-",
     "create +c /c",
-    "create +t=100000 /ttl",
+    "create +t=100000000 /ttl",
     "create2 /two",
     "create /none/x",
     "create /e/x",

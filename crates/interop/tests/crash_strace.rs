@@ -18,7 +18,7 @@ use rookeeper_interop::strace_check::{Verdict, judge};
 const CLIENTS: i32 = 4;
 const ROUNDS: i32 = 20;
 const WINDOW: i32 = 8;
-const SESSION_TIMEOUT_MS: i32 = 30_000;
+const SESSION_TIMEOUT_MS: i32 = 40_000;
 
 /// One client: each round one write alone, then a window of them. How many replies it got.
 fn drive(addr: SocketAddr, number: i32) -> usize {
@@ -62,7 +62,7 @@ fn drive(addr: SocketAddr, number: i32) -> usize {
 
 /// strace ends behind the server and writes until then.
 fn whole_trace(path: &Path) -> String {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         let bytes = std::fs::read(path).expect("the trace");
         let text = String::from_utf8(bytes).expect("strace writes ASCII");

@@ -13,7 +13,7 @@ use rookeeper_interop::raw::codes::op;
 use rookeeper_interop::raw::{Acl, Connected, Frame, RawConnection};
 use rookeeper_interop::{Flavour, Server, ServerConfig, dump, fourletter};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Values of `zookeeper.snapshot.compression.method`.
 const CODECS: [&str; 3] = ["", "gz", "snappy"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rookeeper_interop::{Flavour, Server, ServerConfig};
 use zookeeper_client as zk;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn server() -> Server {
     let flavour = Flavour::under_test().expect("a flavour");
@@ -16,7 +16,7 @@ fn server() -> Server {
 
 async fn connect(server: &Server) -> zk::Client {
     let connecting = zk::Client::connector()
-        .with_session_timeout(Duration::from_secs(20))
+        .with_session_timeout(Duration::from_secs(40))
         .connect(&server.addr().to_string())
         .await;
     connecting.expect("a session")

@@ -20,7 +20,7 @@ create -s /s- x
 create -s -e /es- x
 create -c /c
 create -c /c/child x
-create -t 100000 /ttl t
+create -t 100000000 /ttl t
 create /none/child x
 create /e/child x
 ls /

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use crate::{HarnessError, Result};
 
 /// How long to wait for a server that should answer.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const READ_CHUNK: usize = 64 * 1024;
 

@@ -6,7 +6,7 @@ use rookeeper_interop::client::Client;
 use rookeeper_interop::dump::{self, SUPER_DIGEST};
 use rookeeper_interop::{Ensemble, Flavour, Member, Server, ServerConfig, fourletter};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
 const NO_NODE: i32 = -101;
 

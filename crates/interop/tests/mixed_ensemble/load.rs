@@ -15,8 +15,8 @@ use rookeeper_interop::raw::Connected;
 
 use crate::cluster::catch_up;
 
-const ANSWER: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// A gap worth a line.
 const LONG: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);

@@ -12,15 +12,16 @@ use rookeeper_interop::client::Client;
 use rookeeper_interop::{Ensemble, Flavour, ServerConfig};
 
 use crate::history::{Final, History, check};
-use crate::session::{SESSION_MS, Session, register};
+use crate::session::{SESSION_MS, Session, WRITES_IN_STEP, register};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
-/// How long followers stand still before everything is killed.
-const FROZEN: Duration = Duration::from_millis(300);
+/// What must be acknowledged while the followers stand still, for each session, to be sure that some of it
+/// was written meanwhile: steps that were all but done count, too.
+const ALONE_EACH: u64 = 2 * WRITES_IN_STEP;
 /// Writes of each session between two kills.
 const WRITES_BETWEEN: u64 = 100;
-const ABANDONED_MS: i32 = 6000;
+const ABANDONED_MS: i32 = 10_000;
 const EPHEMERAL: i32 = 1;
 
 /// How a leader goes.
@@ -47,6 +48,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) build: Option<&'a Path>,
     /// The mistake that build is told to make.
     pub(crate) mistake: &'a str,
+    /// How long followers stand still at most before everything is killed; less if the leader acknowledges
+    /// much alone.
+    pub(crate) frozen: Duration,
 }
 
 /// What came of it.
@@ -145,6 +149,15 @@ impl Load {
         });
     }
 
+    /// Waits until so much more is acknowledged on average, but not longer than `most`.
+    fn wait_for_acknowledgements(&self, each: u64, most: Duration) {
+        let (deadline, wanted) =
+            (Instant::now() + most, self.total() + each * self.threads.len() as u64);
+        while self.total() < wanted && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+    }
+
     fn end(self) -> Vec<History> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().map(|thread| thread.join().expect("it did not panic")).collect()
@@ -179,7 +192,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Outcome {
         outcome.quiet_writes += load.total() - before;
         let leader = ensemble.wait_for_leader().expect("a leader");
         let killed = Instant::now();
-        cause(fault, &mut ensemble, leader, &load);
+        cause(fault, &mut ensemble, leader, &load, plan.frozen);
         outcome.kills += 1;
         println!("round {round}: {} led; {fault:?}, over after {:?}", leader + 1, killed.elapsed());
     }
@@ -193,7 +206,7 @@ pub(crate) fn run(plan: &Plan<'_>) -> Outcome {
 }
 
 /// Does it, until there is a leader again and all servers serve.
-fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize, load: &Load) {
+fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize, load: &Load, frozen: Duration) {
     let servers = &mut ensemble.servers;
     match fault {
         Fault::Kill => {
@@ -208,7 +221,7 @@ fn cause(fault: Fault, ensemble: &mut Ensemble, leader: usize, load: &Load) {
         Fault::Desert => {
             let followers = [(leader + 1) % 3, (leader + 2) % 3];
             followers.iter().for_each(|&at| servers[at].pause());
-            std::thread::sleep(FROZEN);
+            load.wait_for_acknowledgements(ALONE_EACH, frozen);
             servers[leader].kill();
             followers.iter().for_each(|&at| servers[at].kill());
             followers.iter().for_each(|&at| servers[at].launch().expect("a process"));

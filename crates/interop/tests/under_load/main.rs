@@ -22,6 +22,7 @@ mod history;
 mod session;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use campaign::{Fault, Outcome, Plan};
 
@@ -31,6 +32,10 @@ const FAULTS: [Fault; 4] = [Fault::Kill, Fault::Desert, Fault::Restart, Fault::K
 /// Within so many kills the planted mistake must show.
 const KILLS_UNTIL_FOUND: usize = 5;
 const SESSIONS: usize = 50;
+/// A sound leader acknowledges nothing without its followers, however long they stand still.
+const FROZEN: Duration = Duration::from_millis(300);
+/// A leader with the planted mistake may need this long to acknowledge something on a busy machine.
+const FROZEN_UNTIL_FOUND: Duration = Duration::from_secs(20);
 
 fn from_env(name: &str) -> Option<usize> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -43,7 +48,8 @@ fn leaders_are_killed_under_load() {
     let mut outcome = Outcome::default();
     while outcome.kills < kills {
         let kills = (kills - outcome.kills).min(KILLS_OF_ONE_ENSEMBLE);
-        let plan = Plan { kills, faults: &FAULTS, sessions, build: None, mistake: "" };
+        let (faults, frozen) = (&FAULTS, FROZEN);
+        let plan = Plan { kills, faults, sessions, build: None, mistake: "", frozen };
         outcome.add(campaign::run(&plan));
         assert_silent(&outcome);
     }
@@ -72,8 +78,8 @@ fn program(variable: &str) -> PathBuf {
 #[ignore = "needs ROOKEEPER_EARLIER_BIN, which scripts/build-commit builds"]
 fn servers_are_replaced_by_a_newer_build() {
     let earlier = program("ROOKEEPER_EARLIER_BIN");
-    let (build, faults) = (Some(earlier.as_path()), &[Fault::Upgrade]);
-    let plan = Plan { kills: 1, faults, sessions: SESSIONS, build, mistake: "" };
+    let (build, faults, frozen) = (Some(earlier.as_path()), &[Fault::Upgrade], FROZEN);
+    let plan = Plan { kills: 1, faults, sessions: SESSIONS, build, mistake: "", frozen };
     assert_silent(&campaign::run(&plan));
 }
 
@@ -82,8 +88,9 @@ fn servers_are_replaced_by_a_newer_build() {
 fn an_acknowledgement_before_the_commit_is_found() {
     let planted = program("ROOKEEPER_PLANTED_BIN");
     let (build, mistake) = (Some(planted.as_path()), "commit-without-quorum");
-    let (kills, faults) = (KILLS_UNTIL_FOUND, &[Fault::Desert]);
-    let outcome = campaign::run(&Plan { kills, faults, sessions: SESSIONS, build, mistake });
+    let (kills, faults, frozen) = (KILLS_UNTIL_FOUND, &[Fault::Desert], FROZEN_UNTIL_FOUND);
+    let plan = Plan { kills, faults, sessions: SESSIONS, build, mistake, frozen };
+    let outcome = campaign::run(&plan);
     println!("{outcome}, {:?}", outcome.violations.first());
     let is_loss = |text: &String| text.contains("is lost") || text.contains("not between");
     assert!(outcome.violations.iter().any(is_loss), "{:#?}", outcome.violations);

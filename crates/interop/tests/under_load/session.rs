@@ -11,8 +11,8 @@ use rookeeper_interop::raw::{Connected, Reader};
 
 use crate::history::History;
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const ANSWER: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(180);
+const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 pub(crate) const SESSION_MS: i32 = 60_000;
 const EPHEMERAL: i32 = 1;
@@ -75,23 +75,34 @@ impl Session {
             number += 1;
             self.try_to(|session, client| session.step(client, number, count));
         }
-        while self.at.is_multiple_of(2)
-            && !self.history.is_closed
-            && self.history.violations.is_empty()
-        {
-            self.try_to(|session, client| {
-                session.history.is_closed = true;
-                client.end()
-            });
+        if self.at.is_multiple_of(2) {
+            self.close();
         }
         self.history
+    }
+
+    /// Until a server says that the session is closed: in answer, or when it is to be resumed.
+    fn close(&mut self) {
+        let mut was_asked = false;
+        while !self.history.is_closed && self.history.violations.is_empty() {
+            match self.client.take() {
+                Some(mut client) => {
+                    was_asked = true;
+                    self.history.is_closed = client.end().is_ok();
+                }
+                None => match self.resume() {
+                    Resumed::Not if was_asked => self.history.is_closed = true,
+                    resumed => self.go_on(resumed),
+                },
+            }
+        }
     }
 
     fn try_to(&mut self, act: impl FnOnce(&mut Self, &mut Client) -> Result<()>) {
         let Some(mut client) = self.client.take() else { return self.reconnect() };
         if act(self, &mut client).is_ok() {
             self.client = Some(client);
-        } else if !self.history.is_closed {
+        } else {
             self.reconnect();
         }
     }
@@ -209,26 +220,49 @@ impl Session {
         // Watches end with their connection.
         self.events.clear();
         self.watched = None;
+        let resumed = self.resume();
+        self.go_on(resumed);
+    }
+
+    fn go_on(&mut self, resumed: Resumed) {
+        match resumed {
+            Resumed::Here(client) => self.client = Some(*client),
+            Resumed::Not => {
+                let address = self.servers[self.server];
+                self.wrong(format!("the session has expired, says {address}"));
+            }
+            Resumed::Nowhere => self.wrong(format!("no server within {PATIENCE:?}")),
+        }
+    }
+
+    /// Takes the session to the next server that answers.
+    fn resume(&mut self) -> Resumed {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             self.server = (self.server + 1) % self.servers.len();
-            let address = self.servers[self.server];
-            match Client::resume(address, &self.connected, self.last_zxid) {
+            match Client::resume(self.servers[self.server], &self.connected, self.last_zxid) {
                 Ok(Some(mut client)) => {
                     client.set_timeout(ANSWER).expect("a socket");
-                    self.client = Some(client);
-                    return;
+                    return Resumed::Here(Box::new(client));
                 }
-                Ok(None) => return self.wrong(format!("the session has expired, says {address}")),
+                Ok(None) => return Resumed::Not,
                 Err(_) => std::thread::sleep(POLL),
             }
         }
-        self.wrong(format!("no server within {PATIENCE:?}"));
+        Resumed::Nowhere
     }
 }
 
+/// What became of a session that looked for another server.
+enum Resumed {
+    Here(Box<Client>),
+    /// There is no such session.
+    Not,
+    Nowhere,
+}
+
 /// A sequential znode, the register, an ephemeral made and one deleted.
-const WRITES_IN_STEP: u64 = 4;
+pub(crate) const WRITES_IN_STEP: u64 = 4;
 
 /// Paths of the changes that watches told of up to now.
 fn changes(client: &mut Client) -> Result<Vec<String>> {
