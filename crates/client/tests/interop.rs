@@ -9,7 +9,7 @@ use rookeeper_client::{
 };
 use rookeeper_interop::{Flavour, Server, ServerConfig};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn server() -> Server {
     let flavour = Flavour::from_env("ROOKEEPER_FLAVOUR", Flavour::APACHE_395).expect("a flavour");
@@ -20,7 +20,7 @@ fn server() -> Server {
 }
 
 async fn connect(server: &Server) -> Client {
-    let builder = Client::builder().session_timeout(Duration::from_secs(30));
+    let builder = Client::builder().session_timeout(Duration::from_secs(40));
     builder.connect(&server.addr().to_string()).await.expect("a session")
 }
 

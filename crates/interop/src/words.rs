@@ -76,11 +76,11 @@ pub fn transcript(server: &Server) -> Result<String> {
     play.ask("srst", b"srst")?;
     play.fresh()?;
     play.odd()?;
-    let (mut first, id) = RawConnection::connect(play.addr, 10_000)?;
+    let (mut first, id) = RawConnection::connect(play.addr, 40_000)?;
     play.sessions.push(format!("{:#x}", id.session));
     play.words("a session", &["cons", "stat", "dump"])?;
     play.first_session(&mut first)?;
-    let (mut second, id) = RawConnection::connect(play.addr, 4000)?;
+    let (mut second, id) = RawConnection::connect(play.addr, 30_000)?;
     play.sessions.push(format!("{:#x}", id.session));
     play.second_session(&mut first, &mut second)?;
     play.resets()?;
@@ -182,7 +182,7 @@ impl Play {
     /// The second session moves to a new connection.
     fn resumed(&mut self, old: RawConnection, session: i64, password: &[u8]) -> Result<()> {
         let mut fresh = RawConnection::open(self.addr)?;
-        let connect = Frame::connect(0, 4000, session, Some(password), Some(false));
+        let connect = Frame::connect(0, 30_000, session, Some(password), Some(false));
         fresh.handshake(&connect)?;
         drop(old);
         self.words("resumed", &["cons", "wchs"])

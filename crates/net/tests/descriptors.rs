@@ -34,7 +34,7 @@ impl Handler for Count {
 
 #[test]
 fn accepting_rests_without_spinning_and_goes_on_when_it_can() {
-    let patience = Duration::from_secs(30);
+    let patience = Duration::from_secs(120);
     let backoff = Duration::from_millis(100);
     let limits = Limits { accept_backoff: backoff, ..Limits::default() };
     let (mut reactor, mut count) = (Reactor::new(limits).unwrap(), Count::default());

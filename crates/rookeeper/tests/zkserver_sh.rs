@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -26,8 +27,11 @@ case "$mode" in
   *) trap 'exit 0' TERM ;;
 esac
 echo "serving"
+: >"$world/serving"
 while :; do sleep 0.1; done
 "#;
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A distribution in a temporary directory.
 struct World {
@@ -106,9 +110,21 @@ impl World {
         self.zk_server_with(args, &[])
     }
 
+    /// What was started is serving afterwards, however slow the machine.
     fn zk_server_with(&self, args: &[&str], env: &[(&str, &str)]) -> Said {
+        let serving = self.path("serving");
+        let starts = args.iter().any(|word| ["start", "restart"].contains(word));
+        if starts {
+            let _ = fs::remove_file(&serving);
+        }
         let mut command = self.command(&self.path("zk/bin/zkServer.sh"));
-        said(command.args(args).envs(env.iter().copied()).output().expect("runs"))
+        let said = said(command.args(args).envs(env.iter().copied()).output().expect("runs"));
+        let deadline = Instant::now() + PATIENCE;
+        while starts && said.code == 0 && !serving.exists() {
+            assert!(Instant::now() < deadline, "it does not serve: {said:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        said
     }
 
     fn pid(&self) -> String {
@@ -186,7 +202,19 @@ fn the_server_gets_flags_and_shows_its_configuration() {
 fn a_failed_start_shows_why() {
     each_shell(|world| {
         world.write("mode", "fail");
-        let failed = world.zk_server(&["start"]);
+        // The script looks for a second, in which a busy machine may not even begin: here it looks once, when
+        // the process has ended.
+        let nap = format!(
+            "#!/bin/sh\npid=\"$(cat '{}')\"\nleft=1200\n\
+             while [ $left -gt 0 ] && grep -qs '^State:[[:space:]]*[^ZX[:space:]]' /proc/$pid/status\n\
+             do '{}' 0.1; left=$((left - 1)); done\n",
+            world.shown("data/zookeeper_server.pid"),
+            which("sleep").expect("present").display()
+        );
+        fs::create_dir(world.path("naps")).expect("new");
+        world.program("naps/sleep", &nap);
+        let path = format!("{}:{}", world.shown("naps"), std::env::var("PATH").expect("a PATH"));
+        let failed = world.zk_server_with(&["start"], &[("PATH", &path)]);
         assert_eq!(
             (failed.out.as_str(), failed.code),
             ("Starting zookeeper ... FAILED TO START\n", 1)

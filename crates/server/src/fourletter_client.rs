@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn returns_the_whole_reply() {
         let port = serve("Zookeeper version: x\nMode: standalone\n");
-        let reply = four_letter_word("127.0.0.1", port, "srvr", Duration::from_secs(10));
+        let reply = four_letter_word("127.0.0.1", port, "srvr", Duration::from_secs(120));
         assert_eq!(reply.expect("answers"), "Zookeeper version: x\nMode: standalone\n");
     }
 
@@ -98,7 +98,7 @@ mod tests {
     fn tries_every_address_of_the_host() {
         // localhost may be ::1 first, where nobody listens.
         let port = serve("Mode: leader\n");
-        let reply = four_letter_word("localhost", port, "srvr", Duration::from_secs(10));
+        let reply = four_letter_word("localhost", port, "srvr", Duration::from_secs(120));
         assert_eq!(reply.expect("answers"), "Mode: leader\n");
     }
 
@@ -113,8 +113,7 @@ mod tests {
 
     #[test]
     fn nobody_listening_is_an_error() {
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("bound").port();
-        assert!(four_letter_word("127.0.0.1", port, "srvr", Duration::from_secs(5)).is_err());
+        // A free port might be another test's the next moment.
+        assert!(four_letter_word("127.0.0.1", 1, "srvr", Duration::from_secs(5)).is_err());
     }
 }

@@ -66,7 +66,8 @@ fn an_answer_made_later_reaches_a_half_closed_client_that_was_paused() {
 
 #[test]
 fn input_left_unread_does_not_destroy_the_last_answer() {
-    let mut rig = Rig::new(answer_and_close(100_000));
+    let limits = Limits { linger: PATIENCE, ..Limits::default() };
+    let mut rig = Rig::with(limits, ListenOptions::new(TAG), answer_and_close(100_000));
     let (mut client, conn) = rig.client();
     // More than is ever delivered; without lingering the kernel would answer it with a reset.
     Rig::flood(&mut client, &[0; 1 << 16]);

@@ -11,7 +11,7 @@ use rookeeper_net::{
 pub(crate) const TAG: ListenerTag = ListenerTag(7);
 
 /// No test waits longer for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 type OnBytes = Box<dyn FnMut(&mut Io, ConnId, &[u8]) -> usize>;
 

@@ -12,8 +12,8 @@ use tokio::task::block_in_place;
 
 use crate::support::{Proxy, connect};
 
-/// Short, so that a pause does not have to be long to end it.
-const SESSION: Duration = Duration::from_secs(4);
+/// Short, so that a pause does not have to be long to end it, but longer than a busy machine stands still.
+const SESSION: Duration = Duration::from_secs(8);
 
 pub struct Cluster {
     ensemble: Ensemble,

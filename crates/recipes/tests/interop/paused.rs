@@ -19,12 +19,14 @@ async fn the_writes_of_a_paused_holder_are_refused() {
         .spawn(async move { (lock.acquire().await.unwrap(), election.campaign().await.unwrap()) });
     let (held, leading) = soon(holding).await.unwrap();
     let tokens = [held.token(), leading.token()];
-    let pause = station.pause().await;
     let next = Lock::new(&observer, "/lock");
     let next = tokio::spawn(async move { next.acquire().await });
     let leader = Election::new(&observer, "/election", "b");
     let leader = tokio::spawn(async move { leader.campaign().await });
+    // They wait while it is awake and holds both: asleep, its session might end before they come.
     children(&observer, "/lock", 2).await;
+    children(&observer, "/election", 2).await;
+    let pause = station.pause().await;
     // Its session ends while it is asleep, and the others get what it held.
     let (next, leader) = (soon(next).await.unwrap().unwrap(), soon(leader).await.unwrap().unwrap());
     next.transaction().set("/data", b"next", None).commit().await.unwrap();
