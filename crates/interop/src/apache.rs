@@ -15,6 +15,9 @@ pub enum Generation {
     V380,
 }
 
+/// Starting and stopping take half the work with these, which is most of what a short life consists of.
+pub const SHORT_LIVED: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+
 const LOG4J2: &str = "status = error
 appender.file.type = File
 appender.file.name = FILE
@@ -78,6 +81,9 @@ impl Generation {
             .arg(format!("-D{property}=file:{}", log_set_up.display()))
             .arg(format!("-Drookeeper.interop.log={}", log.display()))
             .arg("-Dfile.encoding=UTF-8");
+        if !config.is_measured {
+            command.args(SHORT_LIVED);
+        }
         if let Some(heap_mb) = config.heap_mb {
             command.arg(format!("-Xmx{heap_mb}m"));
         }

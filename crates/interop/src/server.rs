@@ -84,6 +84,7 @@ pub struct ServerConfig {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) heap_mb: Option<u32>,
+    pub(crate) is_measured: bool,
     data_dir: Option<PathBuf>,
 }
 
@@ -103,6 +104,7 @@ impl Default for ServerConfig {
             environment: Vec::new(),
             binary: None,
             heap_mb: Some(512),
+            is_measured: false,
             data_dir: None,
         }
     }
@@ -148,6 +150,13 @@ impl ServerConfig {
     #[must_use]
     pub fn heap_mb(mut self, heap_mb: Option<u32>) -> Self {
         self.heap_mb = heap_mb;
+        self
+    }
+
+    /// A Java server as the JVM would have it, not made to start with little work: its speed is of interest.
+    #[must_use]
+    pub fn measured(mut self) -> Self {
+        self.is_measured = true;
         self
     }
 

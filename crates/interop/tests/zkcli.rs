@@ -8,7 +8,7 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use rookeeper_interop::apache::Generation;
+use rookeeper_interop::apache::{Generation, SHORT_LIVED};
 use rookeeper_interop::{Flavour, Server, ServerConfig};
 
 /// Understood by both generations.
@@ -124,6 +124,7 @@ fn the_java_shells_see_no_difference() {
 fn run(generation: Generation, server: &Server, words: &[&str], input: &str) -> Output {
     let mut command: Command = generation.java().expect("a fetched Apache");
     command
+        .args(SHORT_LIVED)
         .arg("-Dfile.encoding=UTF-8")
         .args(["-Dstdout.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8", "-Duser.timezone=UTC"])
         .arg("org.apache.zookeeper.ZooKeeperMain")

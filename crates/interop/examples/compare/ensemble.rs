@@ -44,7 +44,7 @@ fn said(error: impl std::fmt::Display) -> String {
 
 impl Side {
     fn start(flavour: Flavour, options: &Options) -> Result<Self, String> {
-        let config = ServerConfig::new().heap_mb(Some(2048));
+        let config = ServerConfig::new().measured().heap_mb(Some(2048));
         let ensemble = Ensemble::of(flavour, 3, &config).map_err(said)?;
         Ok(Self { ensemble, repeats: options.repeats })
     }

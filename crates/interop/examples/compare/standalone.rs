@@ -126,7 +126,7 @@ fn said(error: impl std::fmt::Display) -> String {
 }
 
 fn config() -> ServerConfig {
-    ServerConfig::new().heap_mb(Some(2048))
+    ServerConfig::new().measured().heap_mb(Some(2048))
 }
 
 impl Side {
