@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rookeeper_storage::{DataDirs, Disk, PurgePlan, is_created_by_us, plan_purge, purge};
+use rookeeper_storage::{DataDirs, Disk, PurgePlan, Purger, is_created_by_us, purge};
 
 use crate::config::areas::storage::Autopurge;
 
@@ -31,6 +31,7 @@ enum Policy {
 pub(crate) struct Retention {
     disk: Arc<dyn Disk>,
     dirs: DataDirs,
+    purger: Purger,
     retain_count: usize,
     policy: Policy,
     /// When to act next, where time decides.
@@ -57,7 +58,14 @@ impl Retention {
         };
         let is_timed = matches!(policy, Policy::Every(_) | Policy::Announce);
         let retain_count = usize::try_from(autopurge.snap_retain_count).unwrap_or(0);
-        Self { disk, dirs, retain_count, policy, due: is_timed.then_some(now) }
+        Self {
+            disk,
+            dirs,
+            purger: Purger::default(),
+            retain_count,
+            policy,
+            due: is_timed.then_some(now),
+        }
     }
 
     /// How long until [`Retention::on_time`] has something to do.
@@ -84,8 +92,8 @@ impl Retention {
         }
     }
 
-    fn act(&self) {
-        let plan = match plan_purge(&*self.disk, &self.dirs, self.retain_count) {
+    fn act(&mut self) {
+        let plan = match self.purger.plan(&*self.disk, &self.dirs, self.retain_count) {
             Ok(plan) => plan,
             Err(error) => {
                 return tracing::warn!("old snapshots and logs were not looked at: {error}");

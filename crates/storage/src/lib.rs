@@ -29,7 +29,7 @@ pub use error::{Error, Result};
 pub use marker::{clear_unknown, is_created_by_us, is_unknown, mark_unknown};
 pub use mem_disk::MemDisk;
 pub use names::DataDirs;
-pub use purge::{MIN_RETAIN_COUNT, PurgePlan, plan_purge, purge};
+pub use purge::{MIN_RETAIN_COUNT, PurgePlan, Purger, plan_purge, purge};
 pub use recover::{RecoverOptions, Recovered, RecoveryReport, RecoverySink, recover};
 pub use rewind::{drop_beyond, install_snapshot, set_aside, truncate_to};
 pub use snapshot::body::{BodyError, BodyParser, SinkError, SnapshotSink};

@@ -12,8 +12,8 @@ use common::{
 use rookeeper_proto::Zxid;
 use rookeeper_proto::txn::TxnDigest;
 use rookeeper_storage::{
-    Compression, Disk, MemDisk, RecoverOptions, SnapshotWriter, install_snapshot, is_created_by_us,
-    is_unknown, plan_purge, purge, read_epoch, set_aside, truncate_to,
+    Compression, Disk, MemDisk, Purger, RecoverOptions, SnapshotWriter, install_snapshot,
+    is_created_by_us, is_unknown, plan_purge, purge, read_epoch, set_aside, truncate_to,
 };
 
 const SIZE: usize = 20;
@@ -215,4 +215,20 @@ fn damaged_snapshots_do_not_count_when_purging() {
         disk.put(file, b"ZKSN");
     }
     assert_eq!(plan_purge(&disk, &dirs(), 3).unwrap().snapshots.len(), 0);
+}
+
+#[test]
+fn a_purger_reads_each_snapshot_once() {
+    let disk = long_directory();
+    let mut purger = Purger::default();
+    let before = purger.plan(&disk, &dirs(), 3).unwrap();
+    let path = dirs().snap_dir.join("snapshot.31");
+    let mut bytes = disk.contents(&path).unwrap();
+    bytes[40] ^= 1;
+    disk.put(&path, &bytes);
+    assert_eq!(purger.plan(&disk, &dirs(), 3).unwrap(), before, "read before");
+    assert_eq!(plan_purge(&disk, &dirs(), 3).unwrap().snapshots.len(), 7, "another reads it again");
+    bytes.pop();
+    disk.put(&path, &bytes);
+    assert_eq!(purger.plan(&disk, &dirs(), 3).unwrap().snapshots.len(), 7, "another file by now");
 }
