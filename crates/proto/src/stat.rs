@@ -1,7 +1,7 @@
 //! A node's figures: as sent to clients (`Stat`, 68 bytes) and as kept on disk (`StatPersisted`, 60).
 
 use crate::ids::Zxid;
-use crate::jute::{JuteWrite, Reader, Result};
+use crate::jute::{Reader, Result};
 
 /// What clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,15 +99,17 @@ impl StatPersisted {
 
     /// Appends the snapshot form.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.put_i64(self.czxid.0);
-        out.put_i64(self.mzxid.0);
-        out.put_i64(self.ctime_ms);
-        out.put_i64(self.mtime_ms);
-        out.put_i32(self.version);
-        out.put_i32(self.cversion);
-        out.put_i32(self.aversion);
-        out.put_i64(self.ephemeral_owner);
-        out.put_i64(self.pzxid.0);
+        let mut b = [0u8; Self::ENCODED_BYTES];
+        b[0..8].copy_from_slice(&self.czxid.0.to_be_bytes());
+        b[8..16].copy_from_slice(&self.mzxid.0.to_be_bytes());
+        b[16..24].copy_from_slice(&self.ctime_ms.to_be_bytes());
+        b[24..32].copy_from_slice(&self.mtime_ms.to_be_bytes());
+        b[32..36].copy_from_slice(&self.version.to_be_bytes());
+        b[36..40].copy_from_slice(&self.cversion.to_be_bytes());
+        b[40..44].copy_from_slice(&self.aversion.to_be_bytes());
+        b[44..52].copy_from_slice(&self.ephemeral_owner.to_be_bytes());
+        b[52..60].copy_from_slice(&self.pzxid.0.to_be_bytes());
+        out.extend_from_slice(&b);
     }
 
     /// Reads the snapshot form.

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use rookeeper_proto::{JuteWrite, Zxid};
+use rookeeper_proto::{JuteWrite, StatPersisted, Zxid};
 
 use crate::acls::AclMap;
 use crate::tree::DataTree;
@@ -25,6 +25,9 @@ pub const SNAPSHOTS_MAX: usize = 16;
 
 /// A slice ends once it has appended this much, however few nodes that is.
 const SLICE_BYTES: usize = 1 << 20;
+
+/// Of a node but for its path and data: their lengths, the ACL's id, the stat.
+const NODE_BYTES: usize = 4 + 4 + 8 + StatPersisted::ENCODED_BYTES;
 
 /// Skipping a slot costs this much less than writing a node.
 const SKIPS_PER_NODE: usize = 16;
@@ -138,8 +141,13 @@ fn write_chain(
     out: &mut Vec<u8>,
 ) -> usize {
     let parent_of = |&id: &u32| Some(store.node(id).parent).filter(|&parent| parent != NONE);
-    let is_unwritten = |id: &u32| !written.contains(*id);
     // Ancestors of a written node are written: nothing is written before its parent.
+    if parent_of(&id).is_none_or(|parent| written.contains(parent)) {
+        write_node(store, id, out);
+        written.insert(id);
+        return 1;
+    }
+    let is_unwritten = |id: &u32| !written.contains(*id);
     let chain: Vec<u32> =
         std::iter::successors(Some(id), parent_of).take_while(is_unwritten).collect();
     let mut count = 0;
@@ -153,6 +161,7 @@ fn write_chain(
 
 fn write_node(store: &Store, id: u32, out: &mut Vec<u8>) {
     let node = store.node(id);
+    out.reserve(NODE_BYTES + node.size() as usize);
     out.put_buffer(Some(node.path_bytes()));
     out.put_buffer(node.data());
     out.put_i64(AclMap::id(node.acl).0);
