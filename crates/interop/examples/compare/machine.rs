@@ -9,7 +9,7 @@ use rookeeper_interop::oracle;
 /// Hundredths of a second of CPU.
 type Ticks = u64;
 
-/// The figures of one run of `rookeeper bench --json`.
+/// The figures of one run of a program that prints them as JSON.
 pub(crate) struct Run {
     fields: BTreeMap<String, f64>,
     /// Whether other processes used more than a tenth of the machine meanwhile.
@@ -52,30 +52,32 @@ fn own_ticks(pids: &[u32]) -> Ticks {
 
 /// Runs the generator. A disturbed run is repeated, at most `repeats` times.
 pub(crate) fn bench(args: &[String], pids: &[u32], repeats: usize) -> Result<Run, String> {
-    let mut run = bench_once(args, pids)?;
+    let binary = oracle::rookeeper_binary().map_err(|error| error.to_string())?;
+    let pid_list: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let mut command = Command::new(binary);
+    command.arg("bench").args(args).args(["--json", "--pid", &pid_list.join(",")]);
+    run(&mut command, pids, repeats)
+}
+
+/// Runs a program that prints its figures as JSON. A disturbed run is repeated, at most `repeats` times.
+pub(crate) fn run(command: &mut Command, pids: &[u32], repeats: usize) -> Result<Run, String> {
+    let mut run = run_once(command, pids)?;
     for _ in 0..repeats {
         if !run.is_disturbed {
             break;
         }
-        run = bench_once(args, pids)?;
+        run = run_once(command, pids)?;
     }
     Ok(run)
 }
 
-fn bench_once(args: &[String], pids: &[u32]) -> Result<Run, String> {
-    let binary = oracle::rookeeper_binary().map_err(|error| error.to_string())?;
-    let pid_list: Vec<String> = pids.iter().map(u32::to_string).collect();
+fn run_once(command: &mut Command, pids: &[u32]) -> Result<Run, String> {
     let (busy_before, all_before) = busy_ticks();
     let own_before = own_ticks(pids);
-    let output = Command::new(binary)
-        .arg("bench")
-        .args(args)
-        .args(["--json", "--pid", &pid_list.join(",")])
-        .output()
-        .map_err(|error| format!("the generator: {error}"))?;
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the generator failed ({}): {said}", args.join(" ")));
+        return Err(format!("{command:?} failed: {said}"));
     }
     let (busy_after, all_after) = busy_ticks();
     let own = own_ticks(pids).saturating_sub(own_before);
@@ -108,8 +110,17 @@ fn numbers(json: &str) -> BTreeMap<String, f64> {
 
 /// Resident bytes of a process.
 pub(crate) fn resident_bytes(pid: u32) -> f64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that a process has had resident; 0 once it is gone.
+pub(crate) fn peak_resident_bytes(pid: u32) -> f64 {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let line = status.lines().find(|line| line.starts_with(field));
     let kb = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
     kb.unwrap_or(0.0) * 1024.0
 }

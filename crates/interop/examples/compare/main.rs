@@ -18,6 +18,7 @@ mod machine;
 mod probe;
 mod standalone;
 mod table;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,17 +62,17 @@ fn options() -> Result<Options, String> {
             "--warmup" => options.warmup_s = number(value()?)?,
             "--markdown" => options.markdown = Some(value()?.into()),
             "--only" => options.only = Some(value()?),
-            "standalone" | "ensemble" => options.parts.push(arg),
+            "standalone" | "ensemble" | "tools" => options.parts.push(arg),
             _ => {
                 return Err(format!(
-                    "unknown argument {arg}; usage: compare [standalone] [ensemble] [--seconds N] \
+                    "unknown argument {arg}; usage: compare [standalone] [ensemble] [tools] [--seconds N] \
                      [--samples N] [--kills N] [--warmup N] [--repeats N] [--only WORD] [--markdown FILE]"
                 ));
             }
         }
     }
     if options.parts.is_empty() {
-        options.parts = vec!["standalone".to_owned(), "ensemble".to_owned()];
+        options.parts = ["standalone", "ensemble", "tools"].map(str::to_owned).into();
     }
     Ok(options)
 }
@@ -83,6 +84,7 @@ fn run() -> Result<(), String> {
         let mut table = Table::new(part);
         match part.as_str() {
             "ensemble" => ensemble::measure(&options, &mut table)?,
+            "tools" => tools::measure(&options, &mut table)?,
             _ => standalone::measure(&options, &mut table)?,
         }
         println!("{}", table.markdown());
