@@ -7,12 +7,16 @@ use rookeeper_client::{Error, ErrorCode, ErrorKind};
 pub(crate) const EXIT_FAILED: i32 = 1;
 /// Exit code of an unusable configuration.
 pub(crate) const EXIT_BAD_CONFIGURATION: i32 = 2;
+/// Exit code of a run that Ctrl-C ended.
+pub(crate) const EXIT_INTERRUPTED: i32 = 130;
 /// Exit code of an unknown command.
 pub(crate) const EXIT_UNKNOWN_COMMAND: i32 = 127;
 
 /// A failed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
+    /// The list of commands that Apache's shell prints before some failures.
+    pub(crate) listing: Option<String>,
     /// For standard error; may span lines.
     pub(crate) text: String,
     /// Further lines with advice that Apache's shell does not give.
@@ -25,7 +29,27 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: None, exit_code: EXIT_FAILED }
+        Self { listing: None, text: text.into(), hint: None, exit_code: EXIT_FAILED }
+    }
+
+    /// The end of a command by Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self::new("Interrupted").with_exit_code(EXIT_INTERRUPTED)
+    }
+
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.exit_code == EXIT_INTERRUPTED
+    }
+
+    pub(crate) fn with_listing(mut self, listing: String) -> Self {
+        self.listing = Some(listing);
+        self
+    }
+
+    /// The same in the middle of many steps: says what was done before.
+    pub(crate) fn after(mut self, done: &str) -> Self {
+        self.text = format!("{}\n{done}", self.text);
+        self
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

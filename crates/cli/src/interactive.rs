@@ -102,7 +102,7 @@ pub(crate) fn run(shell: &mut Shell) {
         Ok(editor) => editor,
         Err(error) => {
             shell.console.err(&format!("No editing on this terminal: {error}"));
-            return super::lines(shell, &mut std::io::stdin().lock());
+            return super::lines(shell);
         }
     };
     if let Ok(mut printer) = editor.create_external_printer() {

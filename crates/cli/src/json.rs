@@ -25,7 +25,9 @@ pub(crate) fn stat(stat: &Stat) -> Value {
 
 /// A watch's event.
 pub(crate) fn event(event: &WatchedEvent) -> Value {
-    json!({"kind": event.kind.to_string(), "path": event.path, "zxid": event.zxid.to_string()})
+    // What the client makes up itself has no zxid.
+    let zxid = (0 <= event.zxid.0).then(|| event.zxid.to_string());
+    json!({"kind": event.kind.to_string(), "path": event.path, "zxid": zxid})
 }
 
 /// An entry of an ACL.

@@ -16,6 +16,7 @@ mod console;
 mod failure;
 mod format;
 mod interactive;
+mod interrupt;
 mod json;
 mod nearest;
 mod options;
@@ -24,23 +25,24 @@ mod settings;
 mod shell;
 mod table;
 pub mod tokens;
+mod value;
 
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 
 use arguments::Arguments;
 use console::Console;
-use failure::{EXIT_FAILED, Failure, Outcome};
+use failure::{EXIT_FAILED, EXIT_INTERRUPTED, Failure, Outcome};
 use shell::{Next, Shell};
 
 /// Runs the shell with the words behind `rookeeper cli`; answers the exit code.
 pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
-    let console = Console::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    let console = Console::standard();
     let arguments = arguments::parse(args.map(|word| word.to_string_lossy().into_owned()));
     match start(&console, &arguments) {
         Ok(exit_code) => exit_code,
         Err(failure) => {
-            console.err(&failure.text);
+            console.failure(&failure.text);
             failure.exit_code
         }
     }
@@ -85,7 +87,7 @@ fn start(console: &Console, arguments: &Arguments) -> Outcome<i32> {
 fn wait_for_connection(shell: &mut Shell, timeout: std::time::Duration) -> Outcome {
     let client = shell.start()?;
     let connected =
-        shell.runtime().block_on(async { tokio::time::timeout(timeout, client.connected()).await });
+        shell.wait(async { tokio::time::timeout(timeout, client.connected()).await })?;
     if matches!(connected, Ok(Ok(()))) {
         return Ok(());
     }
@@ -102,35 +104,41 @@ fn session(shell: &mut Shell) -> Outcome<i32> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() && std::io::stdout().is_terminal() {
         shell.console.out("JLine support is enabled");
-        shell.set_interruptible();
+        shell.set_at_terminal();
         let client = shell.client()?;
         // So that the first prompt says where it stands, not that it is trying.
-        shell.runtime().block_on(async {
-            let patience = std::time::Duration::from_secs(2);
-            let _ = tokio::time::timeout(patience, client.reachable()).await;
-        });
+        let patience = std::time::Duration::from_secs(2);
+        // Who presses Ctrl-C does not want to wait.
+        let _ = shell.wait(async { tokio::time::timeout(patience, client.reachable()).await });
         interactive::run(shell);
     } else {
         shell.console.out("JLine support is disabled");
         shell.client()?;
-        lines(shell, &mut stdin.lock());
+        lines(shell);
     }
     Ok(shell.exit_code())
 }
 
-/// Runs one command per line until the end or `quit`.
-fn lines(shell: &mut Shell, input: &mut dyn BufRead) {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match input.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+/// Runs one command per line of standard input until the end, `quit` or Ctrl-C.
+fn lines(shell: &mut Shell) {
+    // From a thread of their own: a read cannot be interrupted.
+    let (sender, mut lines) = tokio::sync::mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
         }
+    });
+    loop {
+        let line = match shell.wait(lines.recv()) {
+            Ok(Some(line)) => line,
+            Ok(None) => return,
+            Err(failure) => return shell.fail(&failure),
+        };
         let text = String::from_utf8_lossy(&line);
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if shell.line(text) == Next::Quit {
+        let text = text.strip_suffix('\r').unwrap_or(&text);
+        if shell.line(text) == Next::Quit || shell.exit_code() == EXIT_INTERRUPTED {
             return;
         }
     }

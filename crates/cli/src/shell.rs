@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rookeeper_client::{Client, SessionEvent, SessionState};
+use rustyline::DefaultEditor;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use crate::commands;
 use crate::console::Console;
 use crate::failure::{EXIT_UNKNOWN_COMMAND, Failure, Outcome};
+use crate::interrupt::Interrupts;
 use crate::json;
 use crate::nearest::nearest;
 use crate::options::{self, Parsed};
@@ -34,8 +36,9 @@ pub(crate) struct Shell {
     print_watches: Arc<AtomicBool>,
     history: Vec<String>,
     exit_code: i32,
-    /// Whether Ctrl-C ends a command instead of the shell.
-    interruptible: bool,
+    interrupts: Interrupts,
+    /// Whether a person types; then Ctrl-C ends a command instead of the shell.
+    at_terminal: bool,
     /// Whether the command at hand answers in JSON; the listener of events asks, too.
     as_json: Arc<AtomicBool>,
     /// What it has answered so far.
@@ -53,12 +56,13 @@ impl Shell {
             console,
             settings,
             servers,
+            interrupts: Interrupts::listen(&runtime),
             runtime,
             client: None,
             print_watches: Arc::new(AtomicBool::new(true)),
             history: Vec::new(),
             exit_code: 0,
-            interruptible: false,
+            at_terminal: false,
             as_json: Arc::new(AtomicBool::new(false)),
             answer: Map::new(),
         }
@@ -71,7 +75,7 @@ impl Shell {
 
     /// Whether a person types and sees what comes of it.
     pub(crate) fn is_at_terminal(&self) -> bool {
-        self.interruptible
+        self.at_terminal
     }
 
     /// Asks a question that only `y` or `yes` answers with yes. Scripts and pipes are not asked.
@@ -79,11 +83,11 @@ impl Shell {
         if !self.is_at_terminal() {
             return true;
         }
-        self.console.ask(&format!("{question} [y/N] "));
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        let answer = answer.trim().to_lowercase();
-        read.is_ok() && matches!(answer.as_str(), "y" | "yes")
+        // Read by an editor, which knows Ctrl-C for a no.
+        self.console.end_progress();
+        let prompt = format!("{question} [y/N] ");
+        let answer = DefaultEditor::new().and_then(|mut editor| editor.readline(&prompt));
+        answer.is_ok_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// From now on, until a command without `--json`.
@@ -127,26 +131,25 @@ impl Shell {
         }
     }
 
-    /// From now on Ctrl-C ends a command instead of the shell.
-    pub(crate) fn set_interruptible(&mut self) {
-        self.interruptible = true;
+    /// From now on a person types, and Ctrl-C ends a command instead of the shell.
+    pub(crate) fn set_at_terminal(&mut self) {
+        self.at_terminal = true;
     }
 
     /// Waits for work to be done, or for Ctrl-C.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
-        if !self.interruptible {
-            return Ok(self.runtime.block_on(work));
-        }
         self.runtime.block_on(async {
             tokio::select! {
-                // First, so that it is listened for before anything is sent.
                 biased;
-                Ok(()) = tokio::signal::ctrl_c() => {
-                    Err(Failure::new("Interrupted; a write that was under way may have happened."))
-                }
+                () = self.interrupts.next() => Err(Failure::interrupted()),
                 done = work => Ok(done),
             }
         })
+    }
+
+    /// Ctrl-C until now was meant for somebody else: for the last command, or for an editor.
+    pub(crate) fn forget_interrupts(&mut self) {
+        self.interrupts.forget();
     }
 
     pub(crate) fn exit_code(&self) -> i32 {
@@ -247,18 +250,26 @@ impl Shell {
         let (words, as_json) = without_json(words);
         self.set_json(as_json);
         self.answer.clear();
-        match self.run(&words) {
-            Ok(Next::Quit) => return Next::Quit,
-            Ok(Next::Go) => {
-                self.exit_code = 0;
-                if as_json {
+        if self.at_terminal {
+            self.forget_interrupts();
+        }
+        let outcome = self.run(&words);
+        self.console.end_progress();
+        match outcome {
+            Ok(next) => {
+                // Leaving hands back the code of what was done before.
+                self.exit_code = if next == Next::Quit { self.exit_code } else { 0 };
+                if self.is_json() {
                     let answer = Value::Object(std::mem::take(&mut self.answer));
                     self.console.out(&answer.to_string());
                 }
+                next
             }
-            Err(failure) => self.fail(&failure),
+            Err(failure) => {
+                self.fail(&failure);
+                Next::Go
+            }
         }
-        Next::Go
     }
 
     /// Tells of a failure.
@@ -272,7 +283,10 @@ impl Shell {
                 .extend(failure.hint.iter().map(|hint| ("hint".to_owned(), hint.as_str().into())));
             self.console.out(&Value::Object(answer).to_string());
         }
-        self.console.err(&failure.text);
+        if let Some(listing) = failure.listing.as_ref().filter(|_| !self.is_json()) {
+            self.console.err(listing);
+        }
+        self.console.failure(&failure.text);
         if let Some(hint) = &failure.hint {
             self.console.err(hint);
         }
@@ -302,6 +316,9 @@ impl Shell {
             _ => {}
         }
         if !self.is_alive() {
+            if self.is_json() {
+                return Err(Failure::new("Not connected"));
+            }
             self.out("Not connected");
             return Ok(Next::Go);
         }
@@ -311,8 +328,15 @@ impl Shell {
         let parsed = self.parse(command, words)?;
         let client = self.client.clone();
         let lazy = commands::Session { client, shell: self };
-        commands::run(lazy, command, &parsed, words)?;
-        Ok(Next::Go)
+        match commands::run(lazy, command, &parsed, words) {
+            Ok(()) => Ok(Next::Go),
+            Err(failure)
+                if failure.is_interruption() && failure.hint.is_none() && command.id.is_write() =>
+            {
+                Err(failure.with_hint("A write that was under way may have happened."))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     fn parse(&self, command: &Command, words: &[String]) -> Outcome<Parsed> {
@@ -335,11 +359,17 @@ impl Shell {
 
     fn print_history(&mut self) {
         let last = self.history.len().saturating_sub(1);
-        for number in last.saturating_sub(10)..=last {
-            let line = self.history.get(number).map_or("null", String::as_str);
-            let text = format!("{number} - {line}");
-            self.out(&text);
-        }
+        let known = |number| self.history.get(number).map_or("null", String::as_str);
+        let lines: Vec<_> = (last.saturating_sub(10)..=last)
+            .map(|number| (number, known(number).to_owned()))
+            .collect();
+        let value = |(number, line): &(usize, String)| json!({"number": number, "line": line});
+        let text = |(number, line): &(usize, String)| format!("{number} - {line}");
+        self.put(
+            "history",
+            || lines.iter().map(value).collect(),
+            || Some(lines.iter().map(text).collect::<Vec<_>>().join("\n")),
+        );
     }
 
     fn redo(&mut self, number: &str) -> Outcome<Next> {
@@ -350,13 +380,14 @@ impl Shell {
             _ => None,
         };
         let Some(line) = line else { return Err(Failure::new("Command index out of range")) };
-        let words = tokens::split(&line).words;
+        let (words, as_json) = without_json(&tokens::split(&line).words);
         if words.first().is_some_and(|word| word == "redo") {
             return Err(Failure::new("No redoing redos"));
         }
         if let Some(present) = self.history.last_mut() {
             *present = line;
         }
+        self.set_json(as_json || self.is_json());
         self.run(&words)
     }
 
@@ -381,10 +412,8 @@ impl Shell {
             self.servers.clone_from(servers);
         }
         if let Some(old) = self.client.take() {
-            self.runtime.block_on(async {
-                // A session that cannot be closed expires.
-                let _ = old.close().await;
-            });
+            // A session that cannot be closed expires.
+            self.wait(async { old.close().await.ok() })?;
         }
         let client = self.start()?;
         self.wait(client.reachable())?;
@@ -425,9 +454,9 @@ pub(crate) fn usage(command: &Command) -> Failure {
 }
 
 fn unknown(name: &str) -> Failure {
-    let failure =
-        Failure::new(format!("{}\nCommand not found: Command not found {name}", table::help()))
-            .with_exit_code(EXIT_UNKNOWN_COMMAND);
+    let failure = Failure::new(format!("Command not found: Command not found {name}"))
+        .with_listing(table::help())
+        .with_exit_code(EXIT_UNKNOWN_COMMAND);
     if name == "help" {
         return failure.with_hint(table::extras());
     }

@@ -45,6 +45,25 @@ pub(crate) enum Id {
     Watch,
 }
 
+impl Id {
+    /// Whether it changes something on the servers.
+    pub(crate) fn is_write(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Delete
+                | Self::DeleteAll
+                | Self::DelQuota
+                | Self::Edit
+                | Self::Import
+                | Self::Reconfig
+                | Self::Set
+                | Self::SetAcl
+                | Self::SetQuota
+        )
+    }
+}
+
 /// One command.
 #[derive(Debug)]
 pub(crate) struct Command {

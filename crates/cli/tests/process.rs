@@ -6,10 +6,14 @@ mod support;
 
 use std::io::Write;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use fake::FakeServer;
-use support::{Piped, command, one_shot, parts};
+use rookeeper_proto::OpCode;
+use support::{Piped, command, interrupt, one_shot, parts};
 use tokio::runtime::Runtime;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const CONNECTED: &str =
     "\nWATCHER::\n\nWatchedEvent state:SyncConnected type:None path:null zxid: -1\n";
@@ -183,12 +187,80 @@ fn events_of_the_session_and_connect_and_close() {
 fn a_lost_write_is_told_as_such() {
     let world = world();
     let mut shell = Piped::start(&world.server);
-    world.fake.break_next(rookeeper_proto::OpCode::Create2, fake::Break::After);
+    world.fake.break_next(OpCode::Create2, fake::Break::After);
     let (_, err) = shell.run("create /lost x");
     assert_eq!(err[0], "KeeperErrorCode = ConnectionLoss for /lost");
     assert!(err[1].contains("may or may not have happened"), "{err:?}");
     let (out, _) = shell.run("get /lost");
     assert_eq!(out.last().map(String::as_str), Some("x"));
+}
+
+/// Runs a command whose request is never answered, and presses Ctrl-C once the server has it.
+fn interrupted(world: &World, op: OpCode, words: &[&str]) -> (i32, String, String) {
+    world.fake.break_next(op, fake::Break::Ignore);
+    let child = command(&world.server)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let start = Instant::now();
+    while world.fake.received(op) == 0 {
+        assert!(start.elapsed() < PATIENCE, "the request does not arrive");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    interrupt(&child);
+    parts(child.wait_with_output().expect("it ends"))
+}
+
+#[test]
+fn ctrl_c_ends_a_one_shot_run_and_says_what_may_have_happened() {
+    let world = world();
+    let (code, _, err) = interrupted(&world, OpCode::GetData, &["get", "/"]);
+    assert_eq!((code, err.as_str()), (130, "Interrupted\n"));
+    let (code, _, err) = interrupted(&world, OpCode::SetData, &["set", "/", "x"]);
+    assert_eq!(code, 130);
+    assert_eq!(err, "Interrupted\nA write that was under way may have happened.\n");
+}
+
+#[test]
+fn ctrl_c_ends_a_shell_that_reads_a_pipe() {
+    let world = world();
+    // At rest.
+    let mut shell = Piped::start(&world.server);
+    assert_eq!(shell.run("ls /").0, ["[zookeeper]"]);
+    shell.interrupt();
+    assert_eq!(shell.wait(), 130);
+    // In a command: none of the lines behind it is run.
+    let mut shell = Piped::start(&world.server);
+    world.fake.break_next(OpCode::GetData, fake::Break::Ignore);
+    shell.type_line("get /");
+    shell.type_line("create /behind");
+    let start = Instant::now();
+    while world.fake.received(OpCode::GetData) == 0 {
+        assert!(start.elapsed() < PATIENCE, "the request does not arrive");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    shell.interrupt();
+    assert_eq!(shell.wait(), 130);
+    assert_eq!(one_shot(&world.server, &["stat", "/behind"]).0, 1);
+}
+
+#[test]
+fn an_import_that_breaks_off_says_how_far_it_came() {
+    let world = world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("two.json");
+    let text = "{\"format\":\"rookeeper-export\",\"version\":1,\"root\":\"/a\"}\n{\"path\":\"\"}\n\
+                {\"path\":\"/b\"}\n{\"nodes\":2}\n";
+    std::fs::write(&file, text).expect("written");
+    world.fake.break_next(OpCode::Multi, fake::Break::After);
+    let (code, _, err) = one_shot(&world.server, &["import", &file.display().to_string()]);
+    assert_eq!(code, 1);
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[..2], ["KeeperErrorCode = ConnectionLoss", "Imported only 0 of 2 nodes"]);
+    assert!(lines[2].contains("may or may not have happened"), "{err}");
 }
 
 #[test]

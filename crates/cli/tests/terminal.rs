@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use fake::FakeServer;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use support::command;
+use support::{command, interrupt};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -174,8 +174,7 @@ fn ctrl_c_ends_a_command_that_waits() {
         assert!(start.elapsed() < PATIENCE, "the request does not arrive");
         std::thread::park_timeout(Duration::from_millis(5));
     }
-    let pid = rustix::process::Pid::from_child(&person.shell);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("our child");
+    interrupt(&person.shell);
     person.see("Interrupted");
     person.see_prompt(1);
     person.press("printwatches\r");
@@ -186,13 +185,11 @@ fn ctrl_c_ends_a_command_that_waits() {
     assert_eq!(person.leave(), Some(0));
 }
 
-#[test]
-fn deleting_many_nodes_is_asked_about() {
-    let mut person = sit_down();
-    person.see_prompt(0);
+/// Creates `/many` and a hundred nodes below it.
+fn create_many(server: &str) {
     let mut script = String::from("create /many\n");
     (0..100).for_each(|n| script.push_str(&format!("create /many/{n}\n")));
-    let mut pipe = command(&person.server)
+    let mut pipe = command(server)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -200,29 +197,63 @@ fn deleting_many_nodes_is_asked_about() {
         .expect("it runs");
     pipe.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
     assert!(pipe.wait().expect("it ends").success());
+}
+
+#[test]
+fn exporting_and_importing_show_how_far_they_are() {
+    let mut person = sit_down();
+    person.see_prompt(0);
+    create_many(&person.server);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("many.json").display().to_string();
+    person.press(&format!("export /many {file}\r"));
+    person.see("found 1 nodes");
+    person.see("read 64 of 101 nodes");
+    person.see("Exported 101 nodes");
+    person.see_prompt(1);
+    person.press(&format!("import {file} /copy\r"));
+    person.see("imported 100 of 101 nodes");
+    person.see("Imported 101 nodes below /copy");
+    person.see_prompt(2);
+    person.press("diff /many /copy\r");
+    person.see_prompt(3);
+    person.press("\u{4}");
+    assert_eq!(person.leave(), Some(0));
+}
+
+#[test]
+fn deleting_many_nodes_is_asked_about() {
+    let mut person = sit_down();
+    person.see_prompt(0);
+    create_many(&person.server);
     person.press("deleteall /many\r");
     person.see("Delete 101 nodes? [y/N] ");
     person.press("\r");
     person.see("Nothing was deleted");
     person.see_prompt(1);
+    person.press("deleteall /many\r");
+    person.see("Delete 101 nodes? [y/N] ");
+    person.press("\u{3}");
+    person.see("Nothing was deleted");
+    person.see_prompt(2);
     // Few nodes are not worth a question.
     person.press("deleteall /many/7\r");
-    person.see_prompt(2);
-    person.press("create /many/7\r");
     person.see_prompt(3);
+    person.press("create /many/7\r");
+    person.see_prompt(4);
     person.press("deleteall /many\r");
     person.see("Delete 101 nodes? [y/N] ");
     person.press("yes\r");
-    person.see_prompt(4);
+    person.see_prompt(5);
     person.press("ls /many\r");
     person.see("Node does not exist: /many");
-    person.see_prompt(5);
+    person.see_prompt(6);
     person.press("\u{4}");
     assert_eq!(person.leave(), Some(1));
 }
 
 #[test]
-fn bytes_that_are_no_text_are_shown_as_a_table() {
+fn values_are_shown_by_what_they_are() {
     let mut person = sit_down();
     person.see_prompt(0);
     person.press("set / /wA= -b\r");
@@ -231,6 +262,17 @@ fn bytes_that_are_no_text_are_shown_as_a_table() {
     person.see("|00000000| ff 00 ");
     person.see("This is not text");
     person.see_prompt(2);
+    // Colours that somebody stored are not for this terminal.
+    person.press("set / G1szMW1yZWQ= -b\r");
+    person.see_prompt(3);
+    person.press("get /\r");
+    person.see("|00000000| 1b 5b 33 31 6d 72 65 64 ");
+    person.see_prompt(4);
+    person.press("set / '{\"port\":2181}'\r");
+    person.see_prompt(5);
+    person.press("get /\r");
+    person.see("\n{\r\n  \"port\": 2181\r\n}\r\n");
+    person.see_prompt(6);
     person.press("\u{4}");
     assert_eq!(person.leave(), Some(0));
 }

@@ -3,13 +3,12 @@
 use rookeeper_client::{Acl, ErrorCode, acl};
 
 use super::Session;
-use super::nodes::{path, subtree, version};
+use super::nodes::{path, version, walk};
 use crate::failure::{Failure, Outcome};
 use crate::options::Parsed;
 use crate::shell::usage;
 use crate::table::Command;
 use crate::{format, json};
-use rookeeper_client::Watch;
 
 /// Reads `scheme:id:perm,scheme:id:perm`. Everything wrong is told, in the words of Apache's shell;
 /// unlike there, nothing is sent then: half an ACL could lock everybody out.
@@ -86,18 +85,21 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
         session.put_stat(&stat, parsed.has("s"));
         return Ok(());
     }
-    let paths = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
+    let paths = walk(session, &client, path)?;
     let mut failed = None;
-    for path in paths {
-        match session.wait(client.set_acl(&path, &list, version))? {
+    for (at, path) in paths.iter().enumerate() {
+        let only = format!("Came only through {at} of {} nodes", paths.len());
+        let interrupted = |failure: Failure| failure.after(&only);
+        match session.wait(client.set_acl(path, &list, version)).map_err(interrupted)? {
             Ok(stat) if parsed.has("s") => session.out(&format::stat(&stat)),
             Ok(_) => {}
             Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
             Err(error) if error.kind() == rookeeper_client::ErrorKind::Server => {
                 failed = failed.or(Some(Failure::from(error)));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(interrupted(error.into())),
         }
+        session.shell.console.progress(|| format!("{at} of {} nodes", paths.len()));
     }
     failed.map_or(Ok(()), Err)
 }

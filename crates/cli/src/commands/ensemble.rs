@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{Session, watch};
 use crate::failure::{Failure, Outcome};
 use crate::options::Parsed;
@@ -13,14 +15,19 @@ pub(super) fn config(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let (data, stat) = session.wait(client.config(watch(parsed)))??;
     let data = data.unwrap_or_default();
     let text = String::from_utf8_lossy(&data);
-    let text = if parsed.has("c") { client_addresses(&text) } else { text.into_owned() };
-    session.put("config", || text.clone().into(), || Some(text.clone()));
+    if parsed.has("c") {
+        let (version, servers) = client_addresses(&text);
+        let value = || json!({"version": version, "servers": servers});
+        session.put("clients", value, || Some(format!("{version} {}", servers.join(","))));
+    } else {
+        session.put("config", || text.as_ref().into(), || Some(text.to_string()));
+    }
     session.put_stat(&stat, parsed.has("s"));
     Ok(())
 }
 
-/// The version and the client addresses a configuration names: `100000000 h:p,h:p`.
-fn client_addresses(config: &str) -> String {
+/// The version and the client addresses a configuration names.
+fn client_addresses(config: &str) -> (&str, Vec<String>) {
     let mut version = "";
     let mut servers = BTreeMap::new();
     for line in config.lines() {
@@ -38,8 +45,7 @@ fn client_addresses(config: &str) -> String {
             servers.insert(id, address);
         }
     }
-    let servers: Vec<String> = servers.into_values().collect();
-    format!("{version} {}", servers.join(","))
+    (version, servers.into_values().collect())
 }
 
 pub(super) fn reconfig(session: &mut Session<'_>, command: &Command, parsed: &Parsed) -> Outcome {
@@ -126,7 +132,8 @@ mod tests {
     fn addresses_for_clients() {
         let config = "server.2=b:1:2:participant;0.0.0.0:2182\nserver.1=a:1:2;2181\n\
                       server.3=c:1:2:observer\nversion=100000000";
-        assert_eq!(client_addresses(config), "100000000 0.0.0.0:2181,0.0.0.0:2182");
-        assert_eq!(client_addresses(""), " ");
+        let servers = ["0.0.0.0:2181", "0.0.0.0:2182"].map(str::to_owned);
+        assert_eq!(client_addresses(config), ("100000000", servers.into()));
+        assert_eq!(client_addresses(""), ("", Vec::new()));
     }
 }

@@ -12,6 +12,7 @@ use crate::options::Parsed;
 use crate::path_check::{check, check_new};
 use crate::shell::parse_int;
 use crate::tokens::quoted;
+use crate::value::{self, Kind};
 use crate::{format, json};
 
 /// Nodes deleted by one transaction unless `-b` says otherwise.
@@ -177,11 +178,17 @@ pub(super) fn get(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
         session.out(&BASE64.encode(&data));
     } else if parsed.has("x") {
         session.out(&format::hex_table(&data));
-    } else if session.shell.is_at_terminal() && std::str::from_utf8(&data).is_err() {
-        // A terminal may do anything with such bytes; pipes get what Apache's shell prints.
-        session.out(&format::hex_table(&data));
-        session.err("This is not text; get -b prints it in base64.");
+    } else if session.shell.console.is_read_by_a_person() {
+        match value::kind(&data) {
+            Kind::Text(text) => session.out(text),
+            Kind::Json(lines) => session.out(&lines),
+            Kind::Bytes => {
+                session.out(&format::hex_table(&data));
+                session.err("This is not text; get -b prints it in base64.");
+            }
+        }
     } else {
+        // Programs get what Apache's shell prints.
         session.shell.console.out_bytes(String::from_utf8_lossy(&data).as_bytes());
     }
     session.put_stat(&stat, parsed.has("s"));
@@ -208,45 +215,62 @@ pub(super) fn delete_all(session: &mut Session<'_>, parsed: &Parsed) -> Outcome 
     let path = path(parsed)?;
     let client = session.client()?;
     let batch = usize::try_from(batch).unwrap_or(0).max(1);
-    let nodes = session.wait(subtree(&client, path, Watch::No, &mut |_| {}))??;
+    let nodes = walk(session, &client, path)?;
     if ASK_ABOVE < nodes.len() && !session.confirm(&format!("Delete {} nodes?", nodes.len())) {
         return Err(Failure::new("Nothing was deleted"));
     }
     // Children stand behind their parents, so the reverse deletes leaves first.
     let nodes: Vec<&String> = nodes.iter().rev().collect();
-    let mut all = true;
+    let (mut gone, mut tried) = (0, 0);
     for chunk in nodes.chunks(batch) {
-        all &= session.wait(delete_chunk(&client, chunk))??;
+        let done = session.wait(delete_chunk(&client, chunk)).and_then(|done| done);
+        let only = format!("Deleted only {gone} of {} nodes", nodes.len());
+        gone += done.map_err(|failure| failure.after(&only))?;
+        tried += chunk.len();
+        session.shell.console.progress(|| format!("deleted {gone} of {} nodes", nodes.len()));
     }
-    if all {
+    session.put("deleted", || gone.into(), || None);
+    if gone == tried {
         return Ok(());
     }
     Err(Failure::new("Failed to delete some node(s) in the subtree!"))
 }
 
-/// Deletes nodes at once, or one by one if that fails; says whether all are gone.
-async fn delete_chunk(client: &Client, paths: &[&String]) -> Outcome<bool> {
+/// Deletes nodes at once, or one by one if that fails; says how many are gone.
+async fn delete_chunk(client: &Client, paths: &[&String]) -> Outcome<usize> {
     let mut transaction = client.transaction();
     for path in paths {
         transaction = transaction.delete(path, None);
     }
     match transaction.commit().await {
-        Ok(_) => return Ok(true),
+        Ok(_) => return Ok(paths.len()),
         Err(error) if error.code().is_none() || error.operation().is_none() => {
             return Err(error.into());
         }
         Err(_) => {}
     }
-    let mut all = true;
+    let mut gone = 0;
     for path in paths {
         match client.delete(path, None).await {
-            Ok(()) => {}
-            Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
-            Err(error) if error.kind() == rookeeper_client::ErrorKind::Server => all = false,
+            Ok(()) => gone += 1,
+            Err(error) if error.code() == Some(ErrorCode::NoNode) => gone += 1,
+            Err(error) if error.kind() == rookeeper_client::ErrorKind::Server => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(all)
+    Ok(gone)
+}
+
+/// Every node of a subtree; a person sees how far it is.
+pub(super) fn walk(session: &Session<'_>, client: &Client, root: &str) -> Outcome<Vec<String>> {
+    let (mut seen, console) = (0, &session.shell.console);
+    let mut seen_one = |_: &str| {
+        seen += 1;
+        console.progress(|| format!("found {seen} nodes"));
+    };
+    let found = session.wait(subtree(client, root, Watch::No, &mut seen_one));
+    console.end_progress();
+    found?
 }
 
 /// Every node of a subtree: the root, then for each node its children before their children. Nodes
@@ -323,7 +347,9 @@ pub(super) fn sync(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     match session.wait(client.sync(path))? {
         Ok(()) => session.put("sync", || true.into(), || Some("Sync is OK".to_owned())),
         Err(error) => match error.code_number() {
-            Some(code) => session.out(&format!("Sync has failed. rc={code}")),
+            Some(code) => {
+                session.put("sync", || code.into(), || Some(format!("Sync has failed. rc={code}")))
+            }
             None => return Err(error.into()),
         },
     }

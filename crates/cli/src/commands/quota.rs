@@ -2,6 +2,7 @@
 //! (`client-protocol.md` 6.7; steps and texts observed on 3.9.5).
 
 use rookeeper_client::{Client, CreateOptions, ErrorCode};
+use serde_json::{Value, json};
 
 use super::Session;
 use super::nodes::path;
@@ -53,6 +54,17 @@ impl Quota {
         format!("count={},bytes={}", self.count, self.bytes)
     }
 
+    /// The limits; null where there is none.
+    fn limits_value(&self) -> Value {
+        let limit = |value: i64| (0 <= value).then_some(value);
+        json!({
+            "count": limit(self.count),
+            "bytes": limit(self.bytes),
+            "count_hard": limit(self.count_hard),
+            "bytes_hard": limit(self.byte_hard),
+        })
+    }
+
     fn field(&mut self, option: &str) -> &mut i64 {
         match option {
             "n" => &mut self.count,
@@ -82,15 +94,22 @@ async fn read(client: &Client, path: &str) -> Outcome<Option<Quota>> {
 pub(super) fn list(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let path = path(parsed)?;
     let limits = limits_path(path);
-    session.err(&format!("absolute path is {limits}"));
+    if !session.shell.is_json() {
+        session.err(&format!("absolute path is {limits}"));
+    }
     let client = session.client()?;
     let Some(quota) = session.wait(read(&client, &limits))?? else {
-        session.err(&format!("quota for {path} does not exist."));
+        if !session.shell.is_json() {
+            session.err(&format!("quota for {path} does not exist."));
+        }
+        session.put("limits", || Value::Null, || None);
         return Ok(());
     };
-    session.out(&format!("Output quota for {path} {}", quota.text()));
+    let line = || Some(format!("Output quota for {path} {}", quota.text()));
+    session.put("limits", || quota.limits_value(), line);
     if let Some(used) = session.wait(read(&client, &stats_path(path)))?? {
-        session.out(&format!("Output stat for {path} {}", used.stats_text()));
+        let line = || Some(format!("Output stat for {path} {}", used.stats_text()));
+        session.put("used", || json!({"count": used.count, "bytes": used.bytes}), line);
     }
     Ok(())
 }
@@ -128,17 +147,11 @@ pub(super) fn set(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     }
     session.wait(refuse_nested(&client, path))??;
     let used = session.wait(store(&client, path, option, value))??;
-    if counts && value < used.count {
-        session.out(&format!(
-            "[Warning]: the count quota you create is less than the existing count:{}",
-            used.count
-        ));
-    }
-    if !counts && value < used.bytes {
-        session.out(&format!(
-            "[Warning]: the bytes quota you create is less than the existing bytes:{}",
-            used.bytes
-        ));
+    let (what, existing) = if counts { ("count", used.count) } else { ("bytes", used.bytes) };
+    if value < existing {
+        let text =
+            format!("the {what} quota you create is less than the existing {what}:{existing}");
+        session.put("warning", || text.as_str().into(), || Some(format!("[Warning]: {text}")));
     }
     Ok(())
 }
@@ -217,15 +230,17 @@ pub(super) fn delete(session: &mut Session<'_>, parsed: &Parsed) -> Outcome {
     let limits = limits_path(path);
     let client = session.client()?;
     let Some(mut quota) = session.wait(read(&client, &limits))?? else {
-        session.out(&format!("Quota does not exist for {path}"));
+        let line = || Some(format!("Quota does not exist for {path}"));
+        session.put("deleted", || false.into(), line);
         return Ok(());
     };
     if let Some(option) = chosen(parsed) {
         *quota.field(option) = -1;
         session.wait(client.set(&limits, quota.text().as_bytes(), None))??;
-        return Ok(());
+    } else {
+        session.wait(remove(&client, path))??;
     }
-    session.wait(remove(&client, path))??;
+    session.put("deleted", || true.into(), || None);
     Ok(())
 }
 

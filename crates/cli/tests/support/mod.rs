@@ -34,6 +34,12 @@ pub fn parts(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Ctrl-C, as a terminal tells it.
+pub fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("our child");
+}
+
 /// A shell reading commands from a pipe.
 pub struct Piped {
     child: Child,
@@ -145,6 +151,11 @@ impl Piped {
             err.push(text);
         }
         (out, err)
+    }
+
+    /// Ctrl-C, as a terminal tells it.
+    pub fn interrupt(&self) {
+        interrupt(&self.child);
     }
 
     /// Ends the input; answers the exit code.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use rookeeper_client::Client;
 use serde_json::json;
 
-use super::{Node, join, read_all};
+use super::{Node, join, read_subtree};
 use crate::commands::Session;
 use crate::commands::nodes::path;
+use crate::console::Colour;
 use crate::failure::{Failure, Outcome};
 use crate::options::Parsed;
 use crate::path_check::check;
@@ -21,28 +22,34 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
         Some(servers) => Some(session.shell.another(servers)?),
         None => None,
     };
-    let left_nodes = session.wait(read_all(&client, left, true))??;
-    let right_nodes = session.wait(read_all(other.as_ref().unwrap_or(&client), right, true));
+    let left_nodes = read_subtree(session, &client, left, true)?;
+    let right_nodes = read_subtree(session, other.as_ref().unwrap_or(&client), right, true);
     if let Some(other) = other {
         close(session, &other)?;
     }
-    let (left_nodes, right_nodes) = (by_path(left_nodes), by_path(right_nodes??));
+    let (left_nodes, right_nodes) = (by_path(left_nodes), by_path(right_nodes?));
     let mut paths: Vec<&String> = left_nodes.keys().chain(right_nodes.keys()).collect();
     paths.sort_by(|a, b| a.split('/').cmp(b.split('/')));
     paths.dedup();
     let mut differences = Vec::new();
     for below in paths {
-        let (line, what) = match (left_nodes.get(below), right_nodes.get(below)) {
-            (Some(_), None) => (format!("- {}", join(left, below)), vec!["only in the left"]),
-            (None, _) => (format!("+ {}", join(right, below)), vec!["only in the right"]),
+        let (colour, line, what) = match (left_nodes.get(below), right_nodes.get(below)) {
+            (Some(_), None) => {
+                (Colour::Red, format!("- {}", join(left, below)), vec!["only in the left"])
+            }
+            (None, _) => {
+                (Colour::Green, format!("+ {}", join(right, below)), vec!["only in the right"])
+            }
             (Some(a), Some(b)) => {
                 let what = differing(a, b);
                 if what.is_empty() {
                     continue;
                 }
-                (format!("~ {} ({})", join(left, below), what.join(", ")), what)
+                let line = format!("~ {} ({})", join(left, below), what.join(", "));
+                (Colour::Yellow, line, what)
             }
         };
+        let line = session.shell.console.coloured(colour, &line);
         differences.push((json!({"path": below, "what": what}), line));
     }
     let lines: Vec<&str> = differences.iter().map(|(_, line)| line.as_str()).collect();
@@ -51,6 +58,7 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
     session.put("differences", values, || lines);
     match differences.len() {
         0 => Ok(()),
+        1 => Err(Failure::new("1 difference")),
         n => Err(Failure::new(format!("{n} differences"))),
     }
 }

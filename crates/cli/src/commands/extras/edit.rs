@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rookeeper_client::{ErrorCode, Watch};
+use rookeeper_client::{ErrorCode, ErrorKind, Watch};
 
 use crate::commands::Session;
 use crate::commands::nodes::path;
@@ -21,6 +21,8 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
     let before = data.unwrap_or_default();
     let file = scratch(&before).map_err(|error| Failure::new(format!("Cannot edit: {error}")))?;
     let edited = edit(&file);
+    // What was typed in the editor was the editor's.
+    session.shell.forget_interrupts();
     let after = edited.and_then(|()| {
         fs::read(&file)
             .map_err(|error| Failure::new(format!("Cannot read {}: {error}", file.display())))
@@ -39,19 +41,29 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
     };
     if after == before {
         remove(&file);
-        session.err("Nothing was changed");
+        if !session.shell.is_json() {
+            session.err("Nothing was changed");
+        }
+        session.put("changed", || false.into(), || None);
         return Ok(());
     }
-    match session.wait(client.set(path, &after, Some(stat.version)))? {
-        Ok(_) => {
+    let kept = format!("Your text is in {}", file.display());
+    match session.wait(client.set(path, &after, Some(stat.version))) {
+        Ok(Ok(_)) => {
             remove(&file);
+            session.put("changed", || true.into(), || None);
             Ok(())
         }
-        Err(error) => {
-            let is_late = error.code() == Some(ErrorCode::BadVersion);
-            let failure = Failure::from(error);
-            let why = if is_late { "Somebody else changed the node meanwhile. " } else { "" };
-            Err(failure.with_hint(format!("{why}Your text is in {}", file.display())))
+        Ok(Err(error)) => {
+            let why = match (error.code(), error.kind()) {
+                (Some(ErrorCode::BadVersion), _) => "Somebody else changed the node meanwhile. ",
+                (_, ErrorKind::OutcomeUnknown) => "It may have been stored all the same. ",
+                _ => "",
+            };
+            Err(Failure::from(error).with_hint(format!("{why}{kept}")))
+        }
+        Err(interrupted) => {
+            Err(interrupted.with_hint(format!("It may have been stored all the same. {kept}")))
         }
     }
 }

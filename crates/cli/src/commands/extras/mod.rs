@@ -10,7 +10,9 @@ pub(super) mod view;
 use rookeeper_client::{Acl, Client, Error, ErrorCode, Stat, Watch};
 use rookeeper_proto::create_mode::OwnerKind;
 
-use super::nodes::subtree;
+use super::Session;
+use super::nodes::walk;
+use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 
 /// Requests under way at once.
@@ -55,13 +57,28 @@ fn strip<'p>(path: &'p str, root: &str) -> &'p str {
 const OWN: &str = "/zookeeper";
 
 /// All nodes of a subtree, parents first; the server's own are left out unless asked for by name.
-/// Nodes that vanish meanwhile are left out.
-async fn read_all(client: &Client, root: &str, with_acl: bool) -> Outcome<Vec<Node>> {
-    let paths = subtree(client, root, Watch::No, &mut |_| {}).await?;
+/// Nodes that vanish meanwhile are left out. A person sees how far it is.
+fn read_subtree(
+    session: &Session<'_>,
+    client: &Client,
+    root: &str,
+    with_acl: bool,
+) -> Outcome<Vec<Node>> {
+    let paths = walk(session, client, root)?;
     let is_own = |path: &str| path == OWN || path.starts_with("/zookeeper/");
     let wanted = |path: &String| is_own(root) || !is_own(path);
     let mut paths: Vec<String> = paths.into_iter().filter(wanted).collect();
     paths.sort_by(|a, b| a.split('/').cmp(b.split('/')));
+    session.wait(read_all(client, root, &paths, with_acl, &session.shell.console))?
+}
+
+async fn read_all(
+    client: &Client,
+    root: &str,
+    paths: &[String],
+    with_acl: bool,
+    console: &Console,
+) -> Outcome<Vec<Node>> {
     let mut nodes = Vec::with_capacity(paths.len());
     for chunk in paths.chunks(WINDOW) {
         // All are sent before the first answer is waited for.
@@ -80,6 +97,7 @@ async fn read_all(client: &Client, root: &str, with_acl: bool) -> Outcome<Vec<No
                 Err(error) => return Err(error.into()),
             }
         }
+        console.progress(|| format!("read {} of {} nodes", nodes.len(), paths.len()));
     }
     Ok(nodes)
 }

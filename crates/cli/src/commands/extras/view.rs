@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{join, number, read_all, strip};
+use super::{join, number, read_subtree, strip};
 use crate::commands::Session;
-use crate::commands::nodes::{path, subtree};
+use crate::commands::nodes::{path, walk};
 use crate::failure::Outcome;
 use crate::json;
 use crate::options::Parsed;
-use rookeeper_client::Watch;
 use serde_json::json;
 
 /// Draws the tree.
@@ -16,7 +15,7 @@ pub(in crate::commands) fn tree(session: &mut Session<'_>, parsed: &Parsed) -> O
     let root = path(parsed)?;
     let depth = number(parsed.value("d"), "d")?.unwrap_or(usize::MAX);
     let client = session.client()?;
-    let paths = session.wait(subtree(&client, root, Watch::No, &mut |_| {}))??;
+    let paths = walk(session, &client, root)?;
     let count = paths.len();
     if session.shell.is_json() {
         session.put("paths", || json::list(&paths), || None);
@@ -56,9 +55,9 @@ pub(in crate::commands) fn find(session: &mut Session<'_>, parsed: &Parsed) -> O
         pattern.as_deref().is_none_or(|pattern| matches(pattern, &name))
     };
     let mut found = match parsed.value("data") {
-        None => session.wait(subtree(&client, root, Watch::No, &mut |_| {}))??,
+        None => walk(session, &client, root)?,
         Some(text) => {
-            let mut nodes = session.wait(read_all(&client, root, false))??;
+            let mut nodes = read_subtree(session, &client, root, false)?;
             nodes.retain(|node| {
                 let data = String::from_utf8_lossy(node.data.as_deref().unwrap_or_default());
                 data.contains(text)
@@ -98,7 +97,7 @@ pub(in crate::commands) fn du(session: &mut Session<'_>, parsed: &Parsed) -> Out
     let depth = number(parsed.value("d"), "d")?.unwrap_or(1);
     let client = session.client()?;
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for node in session.wait(read_all(&client, root, false))?? {
+    for node in read_subtree(session, &client, root, false)? {
         let ends = node.below.match_indices('/').map(|(at, _)| at).chain([node.below.len()]);
         for end in ends.take(depth + 1) {
             let sum = sums.entry(node.below[..end].to_owned()).or_default();
