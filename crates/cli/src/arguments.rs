@@ -17,6 +17,8 @@ pub(crate) struct Arguments {
     pub(crate) command: Vec<String>,
     /// An option whose value is missing.
     pub(crate) missing: Option<String>,
+    /// `--help`, ours.
+    pub(crate) wants_help: bool,
 }
 
 impl Default for Arguments {
@@ -30,6 +32,7 @@ impl Default for Arguments {
             properties: BTreeMap::new(),
             command: Vec::new(),
             missing: None,
+            wants_help: false,
         }
     }
 }
@@ -45,6 +48,10 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Arguments {
             "-client-configuration" => arguments.client_configuration.get_or_insert_default(),
             "-r" => {
                 arguments.read_only = true;
+                continue;
+            }
+            "-h" | "-help" | "--help" => {
+                arguments.wants_help = true;
                 continue;
             }
             "-waitforconnection" => {

@@ -153,6 +153,11 @@ impl From<Error> for Failure {
             ErrorKind::OutcomeUnknown => failure.with_hint(
                 "The connection was lost before the reply: the write may or may not have happened.",
             ),
+            // Why, in which Apache's shell takes no interest.
+            ErrorKind::ConnectionLoss => match error.message() {
+                Some(message) => failure.with_hint(message),
+                None => failure,
+            },
             _ => failure,
         }
     }

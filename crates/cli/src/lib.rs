@@ -8,7 +8,7 @@
 //! With `--json` anywhere behind its name a command answers with one object on standard output and nothing
 //! else; when it failed, the object has a field `error`.
 //!
-//! A one-shot run connects only when its command needs a server.
+//! `--help`, which Apache's shell ignores, prints all commands. A one-shot run connects only when its command needs a server.
 
 mod arguments;
 mod commands;
@@ -18,7 +18,7 @@ mod format;
 mod interactive;
 mod interrupt;
 mod json;
-mod nearest;
+pub mod nearest;
 mod options;
 mod path_check;
 mod settings;
@@ -39,6 +39,11 @@ use shell::{Next, Shell};
 pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
     let console = Console::standard();
     let arguments = arguments::parse(args.map(|word| word.to_string_lossy().into_owned()));
+    if arguments.wants_help {
+        console.out(&table::help());
+        console.out(&table::extras());
+        return 0;
+    }
     match start(&console, &arguments) {
         Ok(exit_code) => exit_code,
         Err(failure) => {

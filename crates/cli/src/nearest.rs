@@ -21,6 +21,12 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     if let Some((_, instead)) = KNOWN_AS.iter().find(|(name, _)| *name == lower) {
         return Some(instead);
     }
+    near(word, known)
+}
+
+/// The same by the letters alone.
+pub fn near<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
     let limit = if lower.chars().count() <= 3 { 1 } else { 2 };
     known
         .map(|name| (distance(&lower, &name.to_lowercase()), name))

@@ -122,7 +122,9 @@ fn the_end_of_input_and_quit_hand_back_the_last_command_s_code() {
 fn nobody_listens() {
     let server = nowhere();
     let (code, out, err) = one_shot(&server, &["get", "/b"]);
-    assert_eq!((code, err.as_str()), (1, "KeeperErrorCode = ConnectionLoss for /b\n"));
+    let why = "no connection to a server: Connection refused (os error 111)";
+    let told = format!("KeeperErrorCode = ConnectionLoss for /b\n{why}\n");
+    assert_eq!((code, err), (1, told));
     assert_eq!(out, format!("Connecting to {server}\n"));
     let (code, out, err) =
         one_shot(&server, &["-waitforconnection", "-timeout", "500", "get", "/b"]);
@@ -136,6 +138,9 @@ fn options_of_the_command_line() {
     let (code, out, _) = one_shot(&world.server, &["-foo", "-r", "-timeout", "5000", "ls", "/"]);
     assert_eq!(code, 0);
     assert!(out.ends_with("[zookeeper]\n"), "{out}");
+    let (code, out, err) = one_shot(&world.server, &["--help"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.contains("\n\tcreate [-s] ") && out.contains("\n\texport path"), "{out}");
     let (code, _, err) = one_shot(&world.server, &["-timeout", "abc", "ls", "/"]);
     assert_eq!(code, 1);
     assert!(err.contains("abc") && err.lines().count() == 1, "{err}");

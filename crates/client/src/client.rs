@@ -432,7 +432,11 @@ impl Client {
             Ok(Err(Failure::ConnectionLoss { sent: true })) if is_write => {
                 Err(Error::of_kind(ErrorKind::OutcomeUnknown))
             }
-            Ok(Err(Failure::ConnectionLoss { .. })) => Err(self.not_connected_error()),
+            Ok(Err(Failure::ConnectionLoss { sent: true })) => {
+                Err(Error::of_kind(ErrorKind::ConnectionLoss)
+                    .with_message("the connection was lost before the reply"))
+            }
+            Ok(Err(Failure::ConnectionLoss { sent: false })) => Err(self.not_connected_error()),
             Ok(Err(Failure::Over(state))) => Err(over(state)),
             Ok(Err(Failure::TooLarge)) => Err(Error::invalid("the request is too large")),
             Err(_) => Err(over(self.state())),

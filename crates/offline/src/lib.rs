@@ -34,6 +34,8 @@ use output::{Output, Stop};
 const FINE: i32 = 0;
 /// Exit code when something is damaged, different or failed.
 const FAILED: i32 = 1;
+/// Exit code after Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 /// Runs `rookeeper log` with the words behind it; answers the exit code.
 pub fn log(disk: impl Disk, args: impl Iterator<Item = OsString>) -> i32 {
@@ -81,6 +83,12 @@ fn finish(out: &mut Output, work: impl FnOnce(&mut Output) -> output::Outcome) -
         // Whoever reads has seen enough.
         Err(Stop::Closed) => FINE,
         Err(Stop::Printed(code)) => code,
+        Err(Stop::Interrupted) => {
+            // What was found so far is worth having.
+            let _ = out.flush();
+            out.err("Interrupted");
+            INTERRUPTED
+        }
         Err(Stop::Said { text, code }) => {
             let flushed = out.flush();
             out.err(&text);

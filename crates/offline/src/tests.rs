@@ -3,10 +3,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rookeeper_storage::{Disk, MemDisk};
 
-use crate::{FAILED, FINE, unseen};
+use crate::output::{Output, Stop};
+use crate::{FAILED, FINE, log, snapshot, unseen};
 
 const LOG: &str = "/d/log.28";
 /// Prime, so that every part of a record is met.
@@ -202,4 +204,34 @@ fn a_repair_keeps_what_is_right_and_only_that() {
     assert_eq!(run_log(&disk, "convert /d/whole /new/converted"), FINE);
     assert_eq!(run_log(&disk, "compare /d/whole /new/converted"), FINE);
     assert_eq!(run_log(&disk, "verify /d/whole /new/converted"), FINE);
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_half_done() {
+    let damaged = |mut bytes: Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        bytes
+    };
+    let disk = disk_with(LOG, &a_log());
+    for line in
+        ["print LOG", "verify LOG", "summary LOG", "compare LOG LOG", "convert LOG /new/log.28"]
+    {
+        let line = line.replace("LOG", LOG);
+        let outcome = log::run(&disk, words(&line), &mut Output::interrupted());
+        assert!(matches!(outcome, Err(Stop::Interrupted)), "{line}: {outcome:?}");
+    }
+    let disk = disk_with(LOG, &damaged(a_log()));
+    let line = format!("repair --skip-damage {LOG} /new/log.28");
+    let outcome = log::run(&disk, words(&line), &mut Output::interrupted());
+    assert!(matches!(outcome, Err(Stop::Interrupted)), "{outcome:?}");
+    assert_eq!(names(&disk), [Path::new(LOG)]);
+    let disk = disk_with(SNAPSHOT, &damaged(a_snapshot()));
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    for line in ["print SNAP", "verify SNAP", "summary SNAP", "repair SNAP /new"] {
+        let line = line.replace("SNAP", SNAPSHOT);
+        let outcome = snapshot::run(&shared, words(&line), &mut Output::interrupted());
+        assert!(matches!(outcome, Err(Stop::Interrupted)), "{line}: {outcome:?}");
+    }
+    assert_eq!(names(&disk), [Path::new(SNAPSHOT)]);
 }

@@ -28,6 +28,9 @@ Commands:
   help                           print this
 ";
 
+const COMMANDS: [&str; 9] =
+    ["server", "cli", "bench", "sim", "log", "snapshot", "tool", "4lw", "version"];
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let command = args.next().unwrap_or_default();
@@ -54,6 +57,12 @@ fn main() -> ExitCode {
         }
         _ => {
             eprint!("{USAGE}");
+            let word = command.to_string_lossy();
+            if let Some(near) = rookeeper_cli::nearest::near(&word, COMMANDS.into_iter()) {
+                eprintln!("\nThere is no command {word}; did you mean {near}?");
+            } else if !word.is_empty() {
+                eprintln!("\nThere is no command {word}");
+            }
             2
         }
     };

@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -175,16 +174,11 @@ impl Comparer {
     }
 
     fn ask(&self, out: &mut Output) -> Outcome<()> {
-        let mut input = std::io::stdin().lock();
         let mut depth = 0;
         while depth < self.depth() {
             out.line(&format!("Current depth is {depth}"))?;
             out.line(MENU)?;
-            out.flush()?;
-            let mut typed = String::new();
-            if !matches!(input.read_line(&mut typed), Ok(1..)) {
-                return Err(Stop::new("No line found"));
-            }
+            let Some(typed) = out.typed()? else { return Err(Stop::new("No line found")) };
             let typed = typed.trim_end_matches(['\n', '\r']);
             self.print_thresholds(out)?;
             let last = self.depth() - 1;

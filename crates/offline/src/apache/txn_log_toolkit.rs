@@ -5,7 +5,6 @@
 //! its end, appears only when it is whole, and a chop keeps nothing that failed.
 
 use std::ffi::OsString;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use rookeeper_proto::Zxid;
@@ -132,7 +131,7 @@ fn dump(disk: &dyn Disk, path: &Path, how: &How, out: &mut Output) -> Outcome {
     let (mut count, mut fixes) = (0u64, 0u64);
     loop {
         let (at, len) = (log.at(), log.len());
-        out.progress(|| format!("{at} of {len} bytes"));
+        out.progress(|| format!("{at} of {len} bytes"))?;
         let record = match log.next_frame()? {
             Frame::Record(record) => record,
             Frame::End => break,
@@ -195,14 +194,11 @@ fn framed(checksum: i64, payload: &[u8]) -> Vec<u8> {
 
 /// Asks whether to believe the bytes of a record.
 fn ask(out: &mut Output) -> Outcome<bool> {
-    let mut input = std::io::stdin().lock();
     loop {
         out.text("Would you like to fix it (Yes/No/Abort) ? ")?;
-        out.flush()?;
-        let mut line = String::new();
-        if !matches!(input.read_line(&mut line), Ok(1..)) {
+        let Some(line) = out.typed()? else {
             return Err(Stop::new("Recovery aborted: there is nobody to answer."));
-        }
+        };
         match line.trim_start().chars().next().map(|c| c.to_ascii_uppercase()) {
             Some('Y') => return Ok(true),
             Some('N') => return Ok(false),

@@ -101,7 +101,7 @@ pub(super) fn run(
                 (false, false) => {}
             }
         }
-        out.progress(|| format!("{zxid}"));
+        out.progress(|| format!("{zxid}"))?;
         if steps.0 {
             left.step()?;
         }

@@ -26,7 +26,7 @@ pub(super) fn run(
         let Some(mut log) = super::open(disk, path)? else { continue };
         let len = log.len();
         while let Some(record) = log.next_sound()? {
-            out.progress(|| format!("{}: {} of {len} bytes", path.display(), record.offset));
+            out.progress(|| format!("{}: {} of {len} bytes", path.display(), record.offset))?;
             let Some(zxid) = record.zxid().filter(|zxid| range.contains(zxid)) else { continue };
             match (Record::read(record.payload), as_json) {
                 (Ok(read), true) => out.json(&value(path, &record, &read))?,

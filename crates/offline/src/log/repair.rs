@@ -123,7 +123,7 @@ fn copy(
     let mut bytes = Vec::new();
     loop {
         while let Some(record) = log.next_sound()? {
-            out.progress(|| format!("{} of {len} bytes", record.offset));
+            out.progress(|| format!("{} of {len} bytes", record.offset))?;
             let zxid = record.zxid();
             kept.records += 1;
             kept.first = kept.first.or(zxid);

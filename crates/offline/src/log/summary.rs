@@ -30,7 +30,7 @@ pub(super) fn run(disk: &dyn Disk, files: &[PathBuf], as_json: bool, out: &mut O
         let len = log.len();
         file_bytes += len;
         while let Some(record) = log.next_sound()? {
-            out.progress(|| format!("{}: {} of {len} bytes", path.display(), record.offset));
+            out.progress(|| format!("{}: {} of {len} bytes", path.display(), record.offset))?;
             let Ok(header) = TxnHeader::read(&mut Reader::new(record.payload)) else { continue };
             let kind = kinds.entry(java::op_name(header.op)).or_default();
             kind.records += 1;

@@ -24,7 +24,7 @@ pub(super) fn run(disk: &dyn Disk, files: &[PathBuf], as_json: bool, out: &mut O
                 while let Some(record) = log.next_sound()? {
                     out.progress(|| {
                         format!("{}: {} of {len} bytes", path.display(), record.offset)
-                    });
+                    })?;
                     let offset = record.offset;
                     let zxid = record.zxid().unwrap_or(Zxid::UNKNOWN);
                     first.get_or_insert(zxid);

@@ -47,7 +47,12 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn hand_on(&mut self, item: Item<'_>) -> Result<(), SinkError> {
-        (self.work)(item, self.out).map_err(|stop| {
+        let done = self.out.go_on().and_then(|()| (self.work)(item, self.out));
+        self.or_stop(done)
+    }
+
+    fn or_stop(&mut self, done: Outcome<()>) -> Result<(), SinkError> {
+        done.map_err(|stop| {
             self.stop = Some(stop);
             SinkError("stopped".to_owned())
         })
@@ -75,7 +80,8 @@ impl SnapshotSink for Walk<'_> {
         self.nodes += 1;
         if self.nodes.is_multiple_of(1024) {
             let nodes = self.nodes;
-            self.out.progress(|| format!("{nodes} nodes"));
+            let shown = self.out.progress(|| format!("{nodes} nodes"));
+            self.or_stop(shown)?;
         }
         self.hand_on(Item::Node { path, data, acl_id, stat })
     }

@@ -138,7 +138,7 @@ fn copy(
     let mut writer = to_dir.map(|dir| begin(disk, from, dir)).transpose()?;
     let mut copy = Copy::default();
     let walked = read(&**disk, from, out, &mut |item, _| copy.take(item, writer.as_mut()));
-    let stopped = matches!(walked, Err(Stop::Closed | Stop::Printed(_)));
+    let stopped = matches!(walked, Err(Stop::Closed | Stop::Interrupted | Stop::Printed(_)));
     if copy.nodes == 0 || stopped {
         if let Some(writer) = writer {
             writer.abort();

@@ -23,7 +23,11 @@ pub(in crate::commands) fn run(session: &mut Session<'_>, parsed: &Parsed) -> Ou
         None => None,
     };
     let left_nodes = read_subtree(session, &client, left, true)?;
-    let right_nodes = read_subtree(session, other.as_ref().unwrap_or(&client), right, true);
+    let right_nodes = read_subtree(session, other.as_ref().unwrap_or(&client), right, true)
+        .map_err(|failure| match parsed.value("server") {
+            Some(servers) => Failure { text: format!("{servers}: {}", failure.text), ..failure },
+            None => failure,
+        });
     if let Some(other) = other {
         close(session, &other)?;
     }
