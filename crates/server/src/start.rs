@@ -353,7 +353,8 @@ fn addresses(hosts: &[String], port: u16) -> Result<Vec<SocketAddr>, Failure> {
 
 fn watch_signals(stop_requested: &Arc<AtomicBool>, waker: Waker) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::unexpected(format!("cannot watch signals: {error}"));
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
+    let wanted = [SIGTERM, SIGINT].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = signal_hook::iterator::Signals::new(wanted).map_err(failed)?;
     let stop_requested = Arc::clone(stop_requested);
     std::thread::Builder::new()
         .name("rookeeper-signals".to_owned())
@@ -365,6 +366,15 @@ fn watch_signals(stop_requested: &Arc<AtomicBool>, waker: Waker) -> Result<(), F
         })
         .map_err(failed)?;
     Ok(())
+}
+
+/// Whether whoever started this process wants a signal ignored: a script that starts something in the
+/// background does not mean it with its Ctrl-C. A JVM heeds that, too. Where Linux does not tell: no.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
 }
 
 fn random_seed() -> Result<u64, Failure> {
