@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookeeper_proto::Zxid;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -91,9 +91,16 @@ const READ_BYTES: usize = 64 * 1024;
 /// The id of the close that follows when every handle is gone.
 const LAST_CLOSE: CallId = CallId(0);
 
+/// How long a server may take to say whether it takes writes.
+const ASKING_MAX: Duration = Duration::from_secs(1);
+
+/// Who is asked, and the answer: whether that one takes writes.
+type Asking = Pin<Box<dyn Future<Output = (usize, bool)> + Send>>;
+
 struct Running {
     driver: Driver,
     link: Link,
+    asking: Option<Asking>,
     calls: HashMap<CallId, oneshot::Sender<Outcome>>,
     sinks: HashMap<WatchId, Sink>,
     scratch: Vec<u8>,
@@ -104,6 +111,7 @@ enum Wake {
     Control(Option<Control>),
     Opened(io::Result<TcpStream>),
     Ready(io::Result<()>),
+    Answer(usize, bool),
     Time,
 }
 
@@ -112,7 +120,7 @@ impl Driver {
         let link = Link::None;
         let scratch = vec![0; READ_BYTES];
         let (calls, sinks) = (HashMap::new(), HashMap::new());
-        Running { driver: self, link, calls, sinks, scratch }.run().await;
+        Running { driver: self, link, asking: None, calls, sinks, scratch }.run().await;
     }
 }
 
@@ -133,12 +141,16 @@ impl Running {
             let wants_write = !self.driver.session.outgoing().is_empty();
             let driver = &mut self.driver;
             let link = &mut self.link;
+            let asking = &mut self.asking;
             let wake = tokio::select! {
                 n = driver.commands.recv_many(&mut batch, BATCH), if has_room && !handles_gone => {
                     Wake::Commands(n)
                 }
                 control = driver.control.recv(), if control_open => Wake::Control(control),
                 wake = link.wait(wants_write) => wake,
+                Some((server, is_writable)) = answer(asking), if asking.is_some() => {
+                    Wake::Answer(server, is_writable)
+                }
                 () = tokio::time::sleep_until(deadline) => Wake::Time,
             };
             match wake {
@@ -154,6 +166,13 @@ impl Running {
                 Wake::Opened(Err(error)) => self.not_opened(error),
                 Wake::Ready(Ok(())) => self.read(),
                 Wake::Ready(Err(_)) => self.lost(),
+                Wake::Answer(server, is_writable) => {
+                    self.asking = None;
+                    if is_writable {
+                        let now = self.now();
+                        self.driver.session.found_writable(server, now);
+                    }
+                }
                 Wake::Time => {
                     let now = self.now();
                     self.driver.session.tick(now);
@@ -219,10 +238,23 @@ impl Running {
             while let Some(output) = self.driver.session.poll() {
                 self.output(output);
             }
+            if let Some(server) = self.driver.session.whom_to_ask() {
+                self.ask(server);
+            }
             if !self.write() {
                 return;
             }
         }
+    }
+
+    /// Asks a server whether it takes writes. Who has not answered until the next is asked says no.
+    fn ask(&mut self, number: usize) {
+        let Some(server) = self.driver.servers.get(number).cloned() else { return };
+        let spread = self.driver.spread;
+        self.asking = Some(Box::pin(async move {
+            let asked = tokio::time::timeout(ASKING_MAX, takes_writes(&server, spread)).await;
+            (number, matches!(asked, Ok(Ok(true))))
+        }));
     }
 
     fn output(&mut self, output: Output) {
@@ -292,12 +324,7 @@ impl Running {
         let Some(server) = self.driver.servers.get(server).cloned() else { return Link::None };
         tracing::debug!(host = server.host, port = server.port, "connecting");
         let spread = self.driver.spread.wrapping_add(self.driver.standing.borrow().failures);
-        Link::Opening(Box::pin(async move {
-            let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await?;
-            let stream = connect_to_any(found.collect(), spread).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        }))
+        Link::Opening(Box::pin(async move { connect(&server, spread).await }))
     }
 
     fn opened(&mut self, stream: TcpStream) {
@@ -372,6 +399,30 @@ impl Running {
             outgoing.shrink_to(READ_BYTES);
         }
         false
+    }
+}
+
+async fn connect(server: &ServerAddr, spread: u64) -> io::Result<TcpStream> {
+    let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await?;
+    let stream = connect_to_any(found.collect(), spread).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Asks with the word `isro`, which servers with a read-only mode answer on the port of clients.
+async fn takes_writes(server: &ServerAddr, spread: u64) -> io::Result<bool> {
+    let mut stream = connect(server, spread).await?;
+    stream.write_all(b"isro").await?;
+    let mut answer = Vec::new();
+    stream.take(16).read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"rw"))
+}
+
+/// The answer of who is being asked, if anybody is.
+async fn answer(asking: &mut Option<Asking>) -> Option<(usize, bool)> {
+    match asking {
+        Some(asking) => Some(asking.await),
+        None => None,
     }
 }
 

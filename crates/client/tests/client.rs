@@ -420,3 +420,24 @@ async fn garbage_from_a_server_is_not_fatal() {
         assert!(client.get("/").await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_client_leaves_a_server_that_only_reads_for_one_that_takes_writes() {
+    let (one, other) = (FakeServer::start().await, FakeServer::start().await);
+    one.say_that_it_only_reads(true);
+    other.say_that_it_only_reads(true);
+    let servers = format!("{},{}", one.servers(), other.servers());
+    let client = Client::builder().read_only(true).connect(&servers).await.expect("a session");
+    assert_eq!(client.state(), SessionState::ConnectedReadOnly);
+    other.say_that_it_only_reads(false);
+    let connected = async {
+        let mut state = client.state();
+        while state != SessionState::Connected {
+            state = client.state_changed(state).await.expect("the session lives");
+        }
+    };
+    soon(connected).await;
+    client.create("/there", b"", &CreateOptions::persistent()).await.expect("it takes writes");
+    assert_eq!(other.received(OpCode::Create2), 1);
+    assert_eq!(one.received(OpCode::Create2), 0);
+}

@@ -5,6 +5,7 @@ use rookeeper_proto::client::{ConnectResponse, Request, RequestHeader};
 use rookeeper_proto::{OpCode, Xid, Zxid};
 
 use super::replies::ProtocolError;
+use super::servers::Search;
 use super::{
     Call, CallId, Credentials, Failure, InFlight, Millis, Output, Phase, Reply, Session,
     WatchChange, frame,
@@ -38,6 +39,7 @@ impl Session {
         }
         self.timeout_ms = timeout_ms;
         self.read_only_now = response.read_only == Some(true);
+        self.search = Search::begin(now);
         // The id a read-only server makes up means nothing to the others.
         if !self.read_only_now || self.credentials.is_none() {
             let (session, password) = (response.session, response.password);

@@ -8,8 +8,9 @@
 //! connection before any further request; bytes of a hostile server end the connection and never
 //! panic. Given the same inputs and seed it behaves the same, so that a simulator can run it.
 //!
-//! It deliberately does not open sockets, look up names, read a clock, decode bodies of replies,
-//! retry requests, or look for a writable server while a read-only one serves.
+//! It deliberately does not open sockets, look up names, read a clock, decode bodies of replies, or
+//! retry requests. While a server that only reads serves, it names the servers to be asked whether they take
+//! writes ([`Session::whom_to_ask`]); nobody needs to ask.
 //!
 //! Times and order follow `client-protocol.md` 2, 4, 5.4, 12.1: ping after a third of the session
 //! time-out without sending, give up a connection after two thirds without hearing, give up the
@@ -33,7 +34,7 @@ use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Xid, Zxid};
 
 use crate::event::{EventKind, SessionState};
 use random::Random;
-use servers::Servers;
+use servers::{Search, Servers};
 use watches::Watches;
 pub use watches::{WatchId, WatchKind, WatcherType};
 
@@ -245,6 +246,7 @@ pub struct Session {
     last_alive: Option<Millis>,
     /// Whether the present connection is to a server that only reads.
     read_only_now: bool,
+    search: Search,
     input: input::Frames,
     outgoing: Vec<u8>,
     outputs: VecDeque<Output>,
@@ -275,6 +277,7 @@ impl Session {
             closing: false,
             last_alive: None,
             read_only_now: false,
+            search: Search::default(),
             input: input::Frames::new(config.reply_bytes_max),
             outgoing: Vec::new(),
             outputs: VecDeque::new(),
@@ -301,10 +304,19 @@ impl Session {
         let own = match self.phase {
             Phase::Waiting { until } => until,
             Phase::Connecting { deadline } | Phase::Handshaking { deadline } => deadline,
+            Phase::Connected if self.is_searching() => {
+                self.ping_at().min(self.read_deadline()).min(self.search.due())
+            }
             Phase::Connected => self.ping_at().min(self.read_deadline()),
             Phase::Over(_) => return None,
         };
         Some(self.expiry_deadline().map_or(own, |expiry| own.min(expiry)))
+    }
+
+    /// A server to ask whether it takes writes, with the word `isro`; if it says `rw`, call
+    /// [`Session::found_writable`].
+    pub fn whom_to_ask(&mut self) -> Option<usize> {
+        self.search.whom.take().filter(|_| self.is_searching())
     }
 
     /// Where the session stands.
@@ -471,6 +483,14 @@ impl Session {
         }
     }
 
+    /// A server takes writes: the session moves there if the present one does not.
+    pub fn found_writable(&mut self, server: usize, now: Millis) {
+        if self.is_searching() {
+            self.servers.prefer(server);
+            self.lose(now);
+        }
+    }
+
     /// Bytes arrived.
     pub fn received(&mut self, bytes: &[u8], now: Millis) {
         if !self.has_transport() {
@@ -523,6 +543,9 @@ impl Session {
                 self.attempt_failed(now);
             }
             Phase::Connected if self.read_deadline() <= now => self.lose(now),
+            Phase::Connected if self.is_searching() && self.search.due() <= now => {
+                self.search.ask(self.servers.pass(), now);
+            }
             Phase::Connected if self.ping_at() <= now => {
                 frame(&mut self.outgoing, |out| {
                     RequestHeader { xid: Xid::PING, op: OpCode::Ping.as_i32() }.write(out);
@@ -537,6 +560,10 @@ impl Session {
 
     fn has_transport(&self) -> bool {
         matches!(self.phase, Phase::Handshaking { .. } | Phase::Connected)
+    }
+
+    fn is_searching(&self) -> bool {
+        matches!(self.phase, Phase::Connected) && self.read_only_now && !self.closing
     }
 
     fn ping_at(&self) -> Millis {

@@ -3,11 +3,43 @@
 //! The list is shuffled once, so that the clients of an ensemble spread. A round tries each server
 //! once without waiting; between rounds the wait doubles up to a limit and is jittered, so that
 //! the clients of a server that died do not come back all at once.
+//!
+//! While a server that only reads serves, the others are asked one by one whether they take writes, at first
+//! after 100 ms, then less and less often, up to once a minute, as Java's client asks (`ClientCnxn`).
 
 use super::random::Random;
 
 const WAIT_FIRST_MS: u64 = 100;
 const WAIT_MAX_MS: u64 = 2_000;
+
+const ASK_FIRST_MS: u64 = 100;
+const ASK_MAX_MS: u64 = 60_000;
+
+/// The search for a server that takes writes.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    due: u64,
+    pause_ms: u64,
+    /// Who is to be asked now.
+    pub(super) whom: Option<usize>,
+}
+
+impl Search {
+    pub(super) fn begin(now: u64) -> Self {
+        Self { due: now + ASK_FIRST_MS, pause_ms: ASK_FIRST_MS, whom: None }
+    }
+
+    /// When somebody is to be asked next.
+    pub(super) fn due(&self) -> u64 {
+        self.due
+    }
+
+    pub(super) fn ask(&mut self, server: usize, now: u64) {
+        self.whom = Some(server);
+        self.pause_ms = (2 * self.pause_ms).min(ASK_MAX_MS);
+        self.due = now + self.pause_ms;
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Servers {
@@ -30,10 +62,22 @@ impl Servers {
 
     /// The server of the attempt that begins now.
     pub(super) fn take(&mut self) -> usize {
+        self.attempts += 1;
+        self.pass()
+    }
+
+    /// The next server in turn, without an attempt to connect.
+    pub(super) fn pass(&mut self) -> usize {
         let server = self.order.get(self.next).copied().unwrap_or(0);
         self.next = (self.next + 1) % self.order.len();
-        self.attempts += 1;
         server
+    }
+
+    /// The next attempt begins with this one.
+    pub(super) fn prefer(&mut self, server: usize) {
+        if let Some(at) = self.order.iter().position(|known| *known == server) {
+            self.next = at;
+        }
     }
 
     /// A session was established: the next loss starts a new count.

@@ -487,6 +487,58 @@ fn a_read_only_server_is_told_apart_and_its_session_forgotten() {
 }
 
 #[test]
+fn a_server_that_takes_writes_is_looked_for_while_another_only_reads() {
+    let config = Config { servers: 3, read_only: true, timeout_ms: 300_000, ..Config::default() };
+    let mut bench = Bench::new(config);
+    bench.establish();
+    assert_eq!(bench.session.whom_to_ask(), None, "this one takes them");
+    bench.session.disconnected(bench.now);
+    bench.reach_connect();
+    bench.session.connected(bench.now);
+    let read_only = rookeeper_proto::client::ConnectResponse {
+        timeout_ms: 300_000,
+        session: SESSION,
+        password: PASSWORD,
+        read_only: Some(true),
+    };
+    bench.frame(|out| read_only.write(out));
+    assert_eq!(bench.session.state(), SessionState::ConnectedReadOnly);
+    bench.outputs();
+    let (mut asked, mut times) = (Vec::new(), vec![bench.now]);
+    while asked.len() < 12 {
+        bench.now = bench.session.deadline().expect("not over");
+        bench.session.tick(bench.now);
+        if let Some(server) = bench.session.whom_to_ask() {
+            asked.push(server);
+            times.push(bench.now);
+        }
+        // The server keeps the connection alive.
+        bench.frame(|out| ReplyHeader { xid: Xid::PING, zxid: Zxid(-2), err: 0 }.write(out));
+    }
+    let waits: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits[..5], [100, 200, 400, 800, 1600]);
+    assert_eq!(waits[11], 60_000);
+    assert_eq!(asked[..3], asked[3..6], "in turn");
+    let mut all = asked[..3].to_vec();
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2]);
+    // Whoever says yes is next, and the session is kept.
+    bench.session.found_writable(asked[1], bench.now);
+    assert_eq!(bench.session.state(), SessionState::Disconnected);
+    bench.reach_connect();
+    assert!(bench.outputs().contains(&Output::Connect { server: asked[1] }));
+    bench.session.connected(bench.now);
+    let hello = std::mem::take(bench.session.outgoing());
+    let hello = ConnectRequest::read(&mut Reader::new(&hello[4..]));
+    assert_eq!(hello.unwrap().session, SESSION);
+    bench.accept(SESSION, 9_000);
+    assert_eq!(bench.session.state(), SessionState::Connected);
+    // An answer that comes late changes nothing.
+    bench.session.found_writable(asked[0], bench.now);
+    assert_eq!(bench.session.state(), SessionState::Connected);
+}
+
+#[test]
 fn the_same_inputs_give_the_same_outputs() {
     let run = || {
         let mut bench = Bench::new(Config { servers: 5, seed: 11, ..Config::default() });

@@ -66,6 +66,8 @@ pub struct State {
     connections: HashMap<u64, Connection>,
     next_connection: u64,
     breaks: Vec<(OpCode, Break)>,
+    /// Whether it says of itself that it only reads; it does not act so.
+    only_reads: bool,
     /// Every request received: session and operation.
     pub log: Vec<(SessionId, OpCode)>,
 }
@@ -98,6 +100,7 @@ impl FakeServer {
             connections: HashMap::new(),
             next_connection: 0,
             breaks: Vec::new(),
+            only_reads: false,
             log: Vec::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -126,6 +129,11 @@ impl FakeServer {
     /// Breaks the next request of an operation.
     pub fn break_next(&self, op: OpCode, how: Break) {
         self.lock().breaks.push((op, how));
+    }
+
+    /// From now on it says that it only reads, or that it takes writes.
+    pub fn say_that_it_only_reads(&self, only_reads: bool) {
+        self.lock().only_reads = only_reads;
     }
 
     /// Closes every connection.
@@ -173,7 +181,20 @@ impl FakeServer {
         if held.wait_for(|held| !held).await.is_err() {
             return;
         }
-        let Some(frame) = read_frame(&mut stream).await else { return };
+        let only_reads = self.lock().only_reads;
+        let mut first = [0; 4];
+        if stream.read_exact(&mut first).await.is_err() {
+            return;
+        }
+        if first == *b"isro" {
+            // Who asks may be gone.
+            let _ = stream.write_all(if only_reads { b"ro" } else { b"rw" }).await;
+            return;
+        }
+        let mut frame = Vec::new();
+        if !read_into(&mut first.as_slice().chain(&mut stream), &mut frame).await {
+            return;
+        }
         let Ok(hello) = ConnectRequest::read(&mut Reader::new(&frame)) else { return };
         let (session, known) = {
             let mut state = self.lock();
@@ -190,7 +211,7 @@ impl FakeServer {
             timeout_ms: if known { hello.timeout_ms } else { 0 },
             session: if known { session } else { SessionId::NONE },
             password: [1; 16],
-            read_only: hello.read_only.map(|_| false),
+            read_only: hello.read_only.map(|_| only_reads),
         };
         let mut out = Vec::new();
         framed(&mut out, |out| response.write(out));
@@ -690,9 +711,4 @@ async fn read_into(stream: &mut (impl AsyncReadExt + Unpin), frame: &mut Vec<u8>
     let Ok(len) = stream.read_i32().await else { return false };
     frame.resize(usize::try_from(len).unwrap_or(0), 0);
     stream.read_exact(frame).await.is_ok()
-}
-
-async fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut frame = Vec::new();
-    read_into(stream, &mut frame).await.then_some(frame)
 }
