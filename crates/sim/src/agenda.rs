@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Client { client: usize, turn: u64 },
     /// A fault strikes.
     Fault,
+    /// The operator does something.
+    Operate,
     /// A server is started.
     Boot { server: usize },
     /// A disk has room again.

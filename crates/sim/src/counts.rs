@@ -152,6 +152,28 @@ counts! {
     peer_stalls: "half-open streams" ensemble,
     /// Power losses of all machines at once.
     blackouts: "blackouts" ensemble,
+    /// Reconfigs that were committed.
+    reconfigs: "reconfigs" ensemble,
+    /// Reconfigs that took away the leader's vote or moved its ports.
+    handovers: "reconfigs without their leader" ensemble,
+    /// Reconfigs that changed a member's vote.
+    role_changes: "members with another role" ensemble,
+    /// Reconfigs that changed a member's ports.
+    moved_ports: "members with other ports" ensemble,
+    /// Reconfigs that a later leader put into force.
+    finished_later: "reconfigs finished by a later leader" ensemble,
+    /// Reconfigs refused because another one was under way.
+    reconfigs_pending: "reconfigs refused: one is pending" ensemble,
+    /// Reconfigs refused because too few of the new members were in step.
+    reconfigs_unready: "reconfigs refused: no quorum in step" ensemble,
+    /// Reconfigs refused for their contents, version or sender.
+    reconfigs_refused: "reconfigs refused otherwise" ensemble,
+    /// Servers started to join.
+    joins: "servers started to join" ensemble,
+    /// Servers stopped because they are no members.
+    retirements: "servers retired" ensemble,
+    /// Members that had to be told the list of servers by the operator.
+    lists_by_hand: "lists of servers given by hand" ensemble,
     /// Leaders restarted because a server had accepted a newer epoch.
     exclusions: "servers excluded by a newer epoch" ensemble,
     /// Sessions refused by a server that did not know yet that its epoch was over.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rookeeper_proto::acl::Id;
 use rookeeper_proto::client::Request;
@@ -14,9 +15,10 @@ use rookeeper_proto::client::Response;
 use rookeeper_proto::client::{MultiResult, RequestHeader};
 use rookeeper_proto::txn::{Record, Txn};
 use rookeeper_proto::{OpCode, Reader, SessionId, Zxid};
+use rookeeper_zab::EnsembleConfig;
 
 use crate::model::write::{Reply, Writer};
-use crate::model::{Model, ModelOptions, TxnEntry};
+use crate::model::{Model, ModelOptions, TxnEntry, membership};
 use crate::violation::{Check, broken};
 
 /// A request as its client sent it.
@@ -62,6 +64,8 @@ pub struct History {
     /// The request behind the newest txn, if a client sent one.
     pub proposed: Option<Rc<Sent>>,
     is_ensemble: bool,
+    /// The newest members that the history knows of, and since which txn. `None` where they cannot change.
+    pub members: Option<(Arc<EnsembleConfig>, Zxid)>,
     /// Writes that found their session moved or ended.
     pub session_errors: u64,
 }
@@ -78,6 +82,7 @@ impl History {
             revealed: Zxid::ZERO,
             proposed: None,
             is_ensemble,
+            members: None,
             session_errors: 0,
         }
     }
@@ -119,7 +124,7 @@ impl History {
         self.execute(&record)?;
         self.model.set_record(bytes);
         let entry = self.entry(zxid)?;
-        check_record(&record, entry)?;
+        check_record(&self.model, &record, entry)?;
         Ok(entry)
     }
 
@@ -216,7 +221,33 @@ impl History {
             return broken(NAME, format!("garbage of session {session} became a txn"));
         };
         let writer = Writer { ids: &sent.ids, ..server };
-        self.model.execute(writer, &request);
+        match (&request, self.members.take()) {
+            (Request::Reconfig(wanted), Some((before, since))) => {
+                let found = if let Txn::Error(code) = record.txn { code } else { 0 };
+                let is_possible = since.epoch() == header.zxid.epoch();
+                if found == membership::IN_PROGRESS && !is_possible {
+                    let what = format!("{}: no reconfig is in progress", header.zxid);
+                    return broken("membership", what);
+                }
+                let after = membership::changed(&before, wanted, found);
+                let after = after.map(|after| Arc::new(after.with_version(header.zxid.0)));
+                let text = after.as_ref().map(|after| after.to_string());
+                self.model.reconfigure(writer, text.map_err(|code| *code));
+                let is_done = self.model.txn(header.zxid).is_some_and(|txn| txn.reply.is_ok());
+                let asked_too_much = found == 0 || found == NO_AUTH;
+                self.members = Some(match after {
+                    Ok(after) if is_done => (after, header.zxid),
+                    // Until the turn ends the leader takes one that is refused behind its judgement for
+                    // pending.
+                    _ if asked_too_much => (before, header.zxid),
+                    _ => (before, since),
+                });
+            }
+            (_, members) => {
+                self.members = members;
+                self.model.execute(writer, &request);
+            }
+        }
         self.proposed = Some(Rc::clone(&sent));
         Ok(())
     }
@@ -238,6 +269,7 @@ fn does_nothing(txn: &Txn<'_>) -> bool {
     }
 }
 
+const NO_AUTH: i32 = -102;
 const SESSION_EXPIRED: i32 = -112;
 const SESSION_MOVED: i32 = -118;
 
@@ -260,7 +292,7 @@ fn session_error(txn: &Txn<'_>) -> Option<Reply> {
 }
 
 /// Compares the record the server wrote with what the model made of the same request.
-fn check_record(record: &Record<'_>, entry: &TxnEntry) -> Check {
+fn check_record(model: &Model, record: &Record<'_>, entry: &TxnEntry) -> Check {
     let zxid = entry.zxid;
     let agrees = match (&record.txn, &entry.reply) {
         (Txn::Error(_), Err(_)) if entry.session == SessionId::NONE => true,
@@ -271,6 +303,10 @@ fn check_record(record: &Record<'_>, entry: &TxnEntry) -> Check {
             path_of(reply) == Some(&*create.path)
         }
         (Txn::CreateContainer(create), reply) => path_of(reply) == Some(&*create.path),
+        (Txn::SetData { data, is_reconfig: true, .. }, Ok(Response::Stat(_))) => {
+            let config = model.at("/zookeeper/config", zxid);
+            config.is_some_and(|config| config.data.as_deref() == *data)
+        }
         (Txn::SetData { version, .. }, Ok(Response::Stat(stat))) => stat.version == *version,
         (Txn::SetAcl { version, .. }, Ok(Response::Stat(stat))) => stat.aversion == *version,
         _ => true,

@@ -177,13 +177,22 @@ pub struct EnsemblePlan {
     pub counter_max: u32,
     /// Whether the membership may change.
     pub is_reconfig_enabled: bool,
+    /// Machines that may join: the last ones.
+    pub spares: usize,
+    /// Mean time between two acts of the operator.
+    pub operator_every_us: u64,
     /// Mean delay of a message among servers.
     pub latency_us: u64,
 }
 
 impl EnsemblePlan {
-    /// Number of servers.
+    /// Number of machines.
     pub fn servers(&self) -> usize {
+        self.voters + self.observers + self.spares
+    }
+
+    /// Servers of the list that everybody begins with.
+    pub fn members(&self) -> usize {
         self.voters + self.observers
     }
 }
@@ -273,6 +282,8 @@ impl Plan {
             history_records: rng.pick(&[3, 20, 100, 500]),
             counter_max: rng.pick(&[u32::MAX - 1, u32::MAX - 1, 60]),
             is_reconfig_enabled: false,
+            spares: 0,
+            operator_every_us: 0,
             latency_us: rng.pick(&[200, 1000, 8000]),
         });
         plan.habits.clients = rng.between(3, 9) as usize;
@@ -285,7 +296,24 @@ impl Plan {
             (fault, weight)
         }));
         plan.fault_every_us = rng.pick(&[500_000, 1_500_000, 4_000_000]);
+        plan.let_members_change();
         plan
+    }
+
+    /// Two in five ensembles have an operator. What is drawn here changes nothing of the others.
+    fn let_members_change(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x7265_636f_6e66_6967);
+        let Some(ensemble) = self.ensemble.as_mut().filter(|_| rng.chance(400)) else { return };
+        ensemble.is_reconfig_enabled = true;
+        ensemble.spares = rng.between(1, 3) as usize;
+        ensemble.operator_every_us = rng.pick(&[500_000, 1_500_000, 3_000_000]);
+        self.prep.reconfig = true;
+        self.prep.standalone = false;
+    }
+
+    /// Whether there is an operator who changes the membership.
+    pub fn may_members_change(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|plan| plan.is_reconfig_enabled)
     }
 
     /// How a data directory is opened.

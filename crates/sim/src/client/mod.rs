@@ -25,6 +25,7 @@ use crate::ctx::Ctx;
 use crate::history::Sent;
 use crate::model::watches::ConnWatches;
 use crate::net::{End, Link, LinkId, Pipe, Segment};
+use crate::server::turn::SUPER_DIGEST;
 use crate::violation::{Check, broken};
 use workload::Action;
 
@@ -79,6 +80,8 @@ pub(crate) struct Client {
     /// Requests sent since faults ended, and answered: writes, reads.
     pub(crate) served: (u64, u64),
     is_drained: bool,
+    /// It does only what the operator asks it to do.
+    is_operator: bool,
 }
 
 impl Client {
@@ -96,7 +99,28 @@ impl Client {
             frozen_until_us: 0,
             served: (0, 0),
             is_drained: false,
+            is_operator: false,
         }
+    }
+
+    /// The client of the ensemble's operator.
+    pub(crate) fn operator(index: usize, users: Rc<[Id]>) -> Self {
+        Self { is_operator: true, ..Self::new(index, users) }
+    }
+
+    /// Sends what the operator wants, if it can; with the superuser's power or without.
+    pub(crate) fn operate(&mut self, ctx: &mut Ctx, request: &Request<'_>, is_super: bool) {
+        let Some(conn) = self.conn.as_ref().filter(|conn| conn.is_open && !conn.is_closing) else {
+            return;
+        };
+        if is_super && !conn.ids.iter().any(|id| id.scheme == "super") {
+            let digest = Id { scheme: "digest".to_owned(), id: SUPER_DIGEST.to_owned() };
+            let power = Id { scheme: "super".to_owned(), id: String::new() };
+            self.authenticate(ctx, "super:test", &[power, digest]);
+        }
+        let mut body = Vec::new();
+        request.write(&mut body);
+        self.send(ctx, request.op(), &body, false);
     }
 
     fn who(&self) -> String {
@@ -171,7 +195,7 @@ impl Client {
         let is_free = (conn.unanswered.len() as u64) < ctx.plan.habits.window && !conn.is_closing;
         if is_free && ctx.is_healing {
             self.send_proof(ctx);
-        } else if is_free && *ops_left > 0 {
+        } else if is_free && *ops_left > 0 && !self.is_operator {
             *ops_left -= 1;
             self.send_random(ctx);
         } else if conn.sent_us + timeout_us / 3 < ctx.now_us && !conn.is_closing {
@@ -334,18 +358,20 @@ impl Client {
     }
 
     fn send_auth(&mut self, ctx: &mut Ctx, user: usize) {
+        let id = self.users[user].clone();
+        self.authenticate(ctx, &credentials(user), &[id]);
+    }
+
+    fn authenticate(&mut self, ctx: &mut Ctx, secret: &str, ids: &[Id]) {
         let who = self.who();
         let Some(conn) = &mut self.conn else { return };
-        let secret = credentials(user);
         let auth = Auth { kind: 0, scheme: Some("digest".into()), auth: Some(secret.as_bytes()) };
         let mut body = Vec::new();
         Request::Auth(auth).write(&mut body);
-        let id = self.users[user].clone();
-        if !conn.ids.contains(&id) {
-            conn.ids = conn.ids.iter().cloned().chain([id]).collect();
-        }
+        let fresh = ids.iter().filter(|id| !conn.ids.contains(id)).cloned();
+        conn.ids = conn.ids.iter().cloned().chain(fresh).collect();
         conn.auths_unanswered += 1;
-        ctx.trace.line(ctx.now_us, &who, format_args!("auth as u{user}"));
+        ctx.trace.line(ctx.now_us, &who, format_args!("auth as {secret}"));
         let bytes = workload::frame(Xid::AUTH.0, OpCode::Auth, &body);
         let link = conn.link;
         transmit(ctx, link, &bytes);

@@ -5,9 +5,10 @@
 //! a read must answer, [`watches`] which events a connection must get. Written from the protocol's
 //! description (`client-protocol.md` 3 to 6), sharing with the server only the records of the wire.
 //!
-//! Left out: quotas and reconfig, which the workload does not use.
+//! Left out: quotas, which the workload does not use. [`membership`] is what a reconfig must come to.
 
 pub mod access;
+pub mod membership;
 pub mod read;
 pub mod tree;
 pub mod watches;

@@ -76,9 +76,31 @@ impl Model {
                 self.close_session(w);
                 Ok(Response::Empty)
             }
+            // An ensemble's are judged by `History`.
             Request::Reconfig(_) => Err(-123),
             _ => Err(UNIMPLEMENTED),
         }
+    }
+
+    /// Notes a reconfig as the next txn; `outcome` is the new text.
+    pub fn reconfigure(&mut self, w: Writer<'_>, outcome: Result<String, i32>) {
+        let reply = outcome.and_then(|text| {
+            let path = "/zookeeper/config";
+            let mut node = Node::clone(self.now(path).ok_or(NO_NODE)?);
+            if !access::may(&node.acl, WRITE, w.ids) {
+                return Err(NO_AUTH);
+            }
+            node.data = Some(Rc::from(text.as_bytes()));
+            node.stat.version = -1;
+            node.stat.mzxid = w.zxid;
+            node.stat.mtime_ms = w.time_ms;
+            let (stat, acl) = (self.stat(&node), node.acl.clone());
+            self.put(path, w.zxid, Some(node));
+            let change = Change { kind: Kind::DataChanged, path: path.to_owned(), acl, parent: None };
+            self.changes.push(change);
+            Ok(Response::Stat(stat))
+        });
+        self.finish(Self::entry(w.zxid, w.session, w.cxid, OpCode::Reconfig, reply));
     }
 
     fn create_stat(&mut self, w: &Writer<'_>, create: &Create<'_>, op: OpCode) -> Reply {

@@ -39,6 +39,8 @@ pub(crate) struct Place {
     pub(crate) promises: Promises,
     /// Members in force, and the newest ones seen.
     pub(crate) configs: (Arc<EnsembleConfig>, Arc<EnsembleConfig>),
+    /// What it is while no list names it.
+    pub(crate) is_observer: bool,
     /// Its data was lost or set aside, and no state has been installed since.
     pub(crate) is_unknown: bool,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Ensemble {
     pub(crate) member: Box<Member>,
     pub(crate) place: Place,
     pub(crate) delivery: Delivery,
+    /// Where it listens: the election port, and the quorum port while it leads.
+    ports: (u16, u16),
     /// The quorum port is open.
     pub(crate) listens: bool,
     /// Under whom it served when it was last looked at.
@@ -73,6 +77,8 @@ pub(crate) struct Ensemble {
     undrained: Vec<Conn>,
     /// A snapshot's body is being sent on these.
     streaming: BTreeSet<Conn>,
+    /// The current epoch of the state that is being installed.
+    installing: u32,
     /// History reads under way.
     reads: Vec<(Conn, Zxid, Zxid)>,
 }
@@ -91,7 +97,7 @@ impl Ensemble {
         let epoch = |value: i64| u32::try_from(value).map_err(|error| error.to_string());
         let sid = place.sid();
         let start = Start {
-            settings: settings(plan, sid),
+            settings: settings(plan, sid, place.is_observer),
             election_addresses: vec![Address { host: format!("h{sid}"), port: 3888 }],
             committed: Arc::clone(&place.configs.0),
             last_seen: Arc::clone(&place.configs.1),
@@ -111,6 +117,7 @@ impl Ensemble {
         let max_item_bytes = ctx.plan.recovery().storage.max_record_bytes;
         Ok(Self {
             member: Box::new(Member::new(replica, peer, effects, ctx.plan.tree, max_item_bytes)),
+            ports: ports_of(&place.configs.0, sid).unwrap_or_default(),
             place,
             delivery: Delivery { records, base, upto: Zxid::ZERO },
             listens: false,
@@ -120,8 +127,17 @@ impl Ensemble {
             heard_ms: BTreeMap::new(),
             undrained: Vec::new(),
             streaming: BTreeSet::new(),
+            installing: 0,
             reads: Vec::new(),
         })
+    }
+
+    /// Whether a dial of this port gets through to it.
+    pub(crate) fn accepts(&self, port: Port, number: u16) -> bool {
+        match port {
+            Port::Election => self.ports.0 == number,
+            Port::Quorum => self.listens && self.ports.1 == number,
+        }
     }
 
     /// The leader it serves under.
@@ -206,13 +222,17 @@ impl Ensemble {
     pub(crate) fn on_log_event(&mut self, ctx: &mut Ctx, now: Now, event: LogEvent) -> Check {
         match event {
             LogEvent::Durable { zxid, .. } => {
+                ctx.facts.members.on_held(self.place.server, zxid);
                 self.place.promises.on_promise(zxid);
                 self.member.on_durable(now, zxid);
             }
             LogEvent::EpochWritten { file, epoch } => {
                 match file {
                     EpochFile::Accepted => self.place.promises.on_accepted(epoch),
-                    EpochFile::Current => self.place.promises.on_current(epoch),
+                    EpochFile::Current => {
+                        ctx.facts.members.on_epoch(self.place.server, epoch);
+                        self.place.promises.on_current(epoch);
+                    }
                 }
                 self.member.on_epoch_written(now, file, epoch);
             }
@@ -222,6 +242,8 @@ impl Ensemble {
                 self.member.on_truncated(now, is_done, reloaded.map(|tree| *tree));
             }
             LogEvent::Installed => {
+                ctx.facts.members.on_held(self.place.server, self.delivery.base);
+                ctx.facts.members.on_epoch(self.place.server, self.installing);
                 self.place.is_unknown = false;
                 self.place.promises.on_promise(self.delivery.base);
                 self.member.on_installed(now);
@@ -243,8 +265,12 @@ impl Ensemble {
         let who = format!("server{}", self.place.server + 1);
         for effect in self.member.take_io() {
             match effect {
-                IoEffect::ConnectElection { sid, .. } => self.dial(ctx, Port::Election, sid),
-                IoEffect::ConnectLeader { sid, .. } => self.dial(ctx, Port::Quorum, sid),
+                IoEffect::ConnectElection { sid, addresses } => {
+                    self.dial(ctx, Port::Election, sid, &addresses);
+                }
+                IoEffect::ConnectLeader { sid, addresses } => {
+                    self.dial(ctx, Port::Quorum, sid, &addresses);
+                }
                 IoEffect::Send { conn, bytes } => self.send(ctx, conn, &bytes),
                 IoEffect::Close { conn } => self.close(ctx, conn),
                 IoEffect::ReadHistory { conn, after, through } => {
@@ -254,15 +280,12 @@ impl Ensemble {
                     let event = Event::Read { server: self.place.server, boot: self.place.boot };
                     ctx.agenda.push(ctx.now_us + us, event);
                 }
-                IoEffect::SaveLastSeenConfig(config) => self.place.configs.1 = config,
-                IoEffect::ActivateConfig(config) => {
-                    if config.version <= self.place.configs.0.version {
-                        let what = format!("{who} activates version {:x} again", config.version);
-                        return broken("reconfig", what);
-                    }
-                    ctx.note(&who, format_args!("members as of version {:x}", config.version));
-                    self.place.configs.0 = config;
+                IoEffect::SaveLastSeenConfig(config) => {
+                    ctx.note(&who, format_args!("hears of members {:x}", config.version));
+                    ctx.facts.members.on_seen(self.place.server, &config)?;
+                    self.place.configs.1 = config;
                 }
+                IoEffect::ActivateConfig(config) => self.activate(ctx, config)?,
                 IoEffect::Note { text, .. } => ctx.note(&who, format_args!("{text}")),
             }
         }
@@ -270,9 +293,31 @@ impl Ensemble {
         Ok(())
     }
 
-    fn dial(&mut self, ctx: &mut Ctx, port: Port, sid: Sid) {
+    /// Other members are in force: the files say so, and the own ports may be others.
+    fn activate(&mut self, ctx: &mut Ctx, config: Arc<EnsembleConfig>) -> Check {
+        let server = self.place.server;
+        let who = format!("server{}", server + 1);
+        ctx.note(&who, format_args!("members {:x} in force: {config}", config.version));
+        let version = Zxid(config.version);
+        let is_own = self.led.map(i64::from) == Some(version.epoch());
+        if !ctx.facts.members.was_in_force(version.0) && version.counter() != 0 && !is_own {
+            ctx.counts.finished_later += 1;
+        }
+        ctx.facts.members.on_activated(server, &self.place.configs.0, &config)?;
+        if let Some(ports) = ports_of(&config, self.place.sid()) {
+            self.ports = ports;
+        }
+        if self.place.configs.1.version <= config.version {
+            self.place.configs.1 = Arc::clone(&config);
+        }
+        self.place.configs.0 = config;
+        Ok(())
+    }
+
+    fn dial(&mut self, ctx: &mut Ctx, port: Port, sid: Sid, addresses: &[Address]) {
         let (from, boot) = (self.place.server, self.place.boot);
-        let dial = ctx.peers.dial(Dial { from, boot, sid, port, is_overdue: false });
+        let number = addresses.first().map_or(0, |address| address.port);
+        let dial = ctx.peers.dial(Dial { from, boot, sid, port, number, is_overdue: false });
         let us = ctx.peer_latency_us();
         ctx.agenda.push(ctx.now_us + us, Event::Dial { dial });
     }
@@ -362,6 +407,8 @@ impl Ensemble {
                 if self.led.map(i64::from) == Some(zxid.epoch()) {
                     let before = self.delivery.last();
                     integrity::on_proposed(&mut ctx.facts, *zxid, record, before)?;
+                    let (in_force, newest) = &self.place.configs;
+                    ctx.facts.members.on_proposed(*zxid, in_force, newest);
                     self.on_proposed(ctx, now, record)?;
                 } else {
                     integrity::on_logged(&ctx.facts, server, *zxid, record)?;
@@ -369,14 +416,17 @@ impl Ensemble {
                 self.delivery.records.insert(*zxid, record.clone());
             }
             LogCommand::Truncate { to, .. } => {
+                ctx.facts.members.on_held(server, *to);
                 self.place.promises.on_replaced(Zxid::ZERO);
                 self.delivery.truncate(server, *to)?;
             }
             LogCommand::Install(installation) => {
                 self.place.promises.on_replaced(Zxid::ZERO);
+                self.installing = installation.current_epoch;
                 self.delivery.install(server, installation.zxid)?;
             }
             LogCommand::SetAside { reason } => {
+                ctx.facts.members.on_held(server, Zxid::ZERO);
                 ctx.counts.quarantines += 1;
                 let who = format!("server{}", server + 1);
                 ctx.note(&who, format_args!("sets its data aside: {reason}"));
@@ -442,6 +492,15 @@ impl Ensemble {
         self.led = self.member.peer().leading_epoch().or(self.led);
     }
 
+    /// The members that an established leader begins with: the txn that named them may be lost.
+    fn note_members(&self, ctx: &mut Ctx) {
+        let Some((before, _)) = &ctx.history.members else { return };
+        let config = self.member.peer().config();
+        if before.version < config.version {
+            ctx.history.members = Some((Arc::clone(config), Zxid::ZERO));
+        }
+    }
+
     /// What the replica has delivered by now: (up to where, and what nobody had delivered before).
     pub(crate) fn delivered(&self, ctx: &Ctx) -> (Zxid, Vec<(Zxid, Bytes)>) {
         let applied = self.member.replica().tree().last_zxid();
@@ -481,18 +540,26 @@ impl Ensemble {
             ctx.counts.elections += 1;
             leadership::on_established(&mut ctx.facts, server, epoch)?;
             primary_integrity::on_established(server, &ctx.history.model, epoch, upto)?;
+            ctx.facts.members.on_established(server, epoch)?;
+            self.note_members(ctx);
         }
         let tree = self.member.replica().tree();
         digest::compare(tree, &ctx.history.model, tree.last_zxid(), &who)
     }
 }
 
-fn settings(plan: &EnsemblePlan, sid: Sid) -> Settings {
+/// The numbers of a member's election and quorum ports.
+fn ports_of(config: &EnsembleConfig, sid: Sid) -> Option<(u16, u16)> {
+    let address = config.members.get(&sid)?.addresses.first()?;
+    Some((address.election_port, address.quorum_port))
+}
+
+fn settings(plan: &EnsemblePlan, sid: Sid, is_observer: bool) -> Settings {
     Settings {
         tick: Duration::from_millis(plan.tick_ms),
         init_limit: plan.init_limit,
         sync_limit: plan.sync_limit,
-        is_observer: plan.voters < sid.0 as usize,
+        is_observer,
         history_records: plan.history_records,
         counter_max: plan.counter_max,
         is_reconfig_enabled: plan.is_reconfig_enabled,

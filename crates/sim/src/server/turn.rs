@@ -14,21 +14,25 @@ use rookeeper_replica::durable::{LogEvent, LogPlan, LogStage, Recovered, Snapsho
 use rookeeper_replica::{ConnId, Flow, LogCommand, Notice, Now, Parts, Replica, Role};
 use rookeeper_storage::{DataDirs, DirLock, Disk, MemDisk};
 use rookeeper_tree::DataTree;
+use rookeeper_zab::EnsembleConfig;
 
 use super::boot::Replayed;
 use super::careless_disk::CarelessDisk;
 use super::conns::ServerConns;
 use super::log_stage::{LogInput, LogThread};
-use super::member::{Ensemble, Place};
+use super::member::{Ensemble, Place, sid_of};
 use super::service::Service;
 use super::snapshot_stage::SnapshotStage;
 use crate::agenda::Event;
 use crate::ctx::Ctx;
-use crate::model::{Kind, Model, TxnEntry};
+use crate::model::{Kind, Model, TxnEntry, membership};
 use crate::net::{LinkId, Segment};
+use crate::peers::Port;
 use crate::plan::PlantedBug;
 use crate::violation::{Check, broken};
 
+/// Of `super:test`, the operator's.
+pub(crate) const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 const FRAME_BYTES_MAX: usize = 0xf_ffff;
 
 /// A running server.
@@ -88,7 +92,8 @@ impl Process {
         };
         let log = LogThread::new(LogStage::new(plan, last));
         let mono_origin_us = 86_400_000_000 + ctx.rng.below(1_000_000_000_000);
-        let auth = AuthRegistry::new(AuthConfig::default()).expect("the defaults are valid");
+        let auth = AuthConfig { super_digest: Some(SUPER_DIGEST.into()), ..AuthConfig::default() };
+        let auth = AuthRegistry::new(auth).expect("the defaults are valid");
         let parts = Parts {
             tree: std::mem::replace(&mut recovered.tree, DataTree::new(ctx.plan.tree)),
             auth,
@@ -142,9 +147,9 @@ impl Process {
         })
     }
 
-    /// Whether the quorum port is open.
-    pub(crate) fn listens(&self) -> bool {
-        self.service.ensemble().is_some_and(|ensemble| ensemble.listens)
+    /// Whether a dial gets through to it.
+    pub(crate) fn accepts(&self, port: Port, number: u16) -> bool {
+        self.service.ensemble().is_some_and(|ensemble| ensemble.accepts(port, number))
     }
 
     /// Reads the log for learners.
@@ -269,7 +274,11 @@ impl Process {
             }
             Service::Member(ensemble) => {
                 let (upto, fresh) = ensemble.delivered(ctx);
+                let epoch = ensemble.serving().map(|(_, epoch)| i64::from(epoch));
                 for (zxid, record) in fresh {
+                    if epoch == Some(zxid.epoch()) {
+                        ctx.facts.members.on_committed(self.server, zxid)?;
+                    }
                     admit(ctx, zxid, &record)?;
                 }
                 ensemble.check_delivered(ctx, now, upto)
@@ -675,6 +684,9 @@ fn admit(ctx: &mut Ctx, zxid: Zxid, record: &[u8]) -> Check {
         let line = format!("{zxid} {op:?} session {session} cxid {cxid}: {:?}", txn.reply);
         ctx.trace.line(ctx.now_us, "txn", format_args!("{line}"));
     }
+    if op == OpCode::Reconfig {
+        count_reconfig(ctx, zxid);
+    }
     Ok(())
 }
 
@@ -693,6 +705,38 @@ fn count_txn(counts: &mut crate::counts::Counts, txn: &TxnEntry) {
         }
         Ok(_) => counts.reaped += u64::from(txn.op == OpCode::DeleteContainer),
     }
+}
+
+/// What a reconfig came to.
+fn count_reconfig(ctx: &mut Ctx, zxid: Zxid) {
+    let Some(txn) = ctx.history.model.txn(zxid) else { return };
+    let counter = match txn.reply {
+        Ok(_) => &mut ctx.counts.reconfigs,
+        Err(membership::IN_PROGRESS) => &mut ctx.counts.reconfigs_pending,
+        Err(membership::NO_QUORUM) => &mut ctx.counts.reconfigs_unready,
+        Err(_) => &mut ctx.counts.reconfigs_refused,
+    };
+    *counter += 1;
+    let text = |at| ctx.history.model.at("/zookeeper/config", at)?.data.as_deref().map(parse);
+    let (Some(after), Some(before)) = (text(zxid), text(Zxid(zxid.0 - 1))) else { return };
+    for (sid, now) in &after.members {
+        let Some(old) = before.members.get(sid) else { continue };
+        ctx.counts.role_changes += u64::from(old.role != now.role);
+        ctx.counts.moved_ports += u64::from(old.addresses != now.addresses);
+    }
+    let leader = ctx.facts.leader_of(zxid).map(sid_of);
+    let place = |config: &EnsembleConfig, sid| config.members.get(&sid).cloned();
+    if let Some(sid) = leader
+        && (!after.is_voter(sid)
+            || place(&after, sid).map(|m| m.quorum_addresses())
+                != place(&before, sid).map(|m| m.quorum_addresses()))
+    {
+        ctx.counts.handovers += 1;
+    }
+}
+
+fn parse(text: &[u8]) -> EnsembleConfig {
+    EnsembleConfig::parse(&String::from_utf8_lossy(text)).unwrap_or_default()
 }
 
 /// How many ephemerals a txn created.

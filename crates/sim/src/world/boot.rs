@@ -19,7 +19,7 @@ use crate::violation::{Check, broken};
 impl World {
     pub(super) fn plan_boot(&mut self, at: usize, in_us: u64) {
         let machine = &mut self.machines[at];
-        if !machine.boot_planned {
+        if !machine.boot_planned && !machine.is_retired {
             machine.boot_planned = true;
             self.ctx.agenda.push(self.ctx.now_us + in_us, Event::Boot { server: at });
         }
@@ -28,7 +28,13 @@ impl World {
     pub(super) fn boot(&mut self, at: usize) -> Check {
         let (ctx, machine) = (&mut self.ctx, &mut self.machines[at]);
         machine.boot_planned = false;
-        if machine.process.is_some() {
+        if machine.process.is_some() || machine.is_retired {
+            return Ok(());
+        }
+        if ctx.plan.may_members_change() && !machine.is_listed() {
+            let who = machine.who();
+            ctx.note(&who, format_args!("does not start: it is not in its own list of servers"));
+            machine.is_retired = true;
             return Ok(());
         }
         machine.boots += 1;

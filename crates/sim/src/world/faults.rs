@@ -167,12 +167,15 @@ impl World {
         if !self.ctx.is_ensemble() || !is_aimed || !self.ctx.rng.chance(300) {
             return any;
         }
-        let leader = self.machines.iter().position(|machine| {
-            let ensemble = machine.process.as_ref().and_then(|process| process.service.ensemble());
-            let serving = ensemble.and_then(|ensemble| ensemble.serving());
+        self.leader().unwrap_or(any)
+    }
+
+    /// A server that leads.
+    pub(super) fn leader(&self) -> Option<usize> {
+        self.machines.iter().position(|machine| {
+            let serving = machine.ensemble().and_then(|ensemble| ensemble.serving());
             serving.is_some_and(|(leader, _)| leader == sid_of(machine.server))
-        });
-        leader.unwrap_or(any)
+        })
     }
 
     fn strike_peers(&mut self, at: usize, fault: Fault) {
@@ -222,9 +225,10 @@ impl World {
 
     /// Only one machine at a time may have lost what it acknowledged, and the others must be a quorum.
     fn wipe(&mut self, at: usize) {
-        let voters = self.ctx.plan.ensemble.as_ref().map_or(0, |plan| plan.voters);
-        let is_allowed = voters > 2
-            && self.machines.iter().all(|machine| !machine.knows_too_little())
+        let in_use = || self.machines.iter().filter(|machine| !machine.is_retired);
+        let is_allowed = self.voters_everywhere() > 2
+            && in_use().all(|machine| !machine.knows_too_little())
+            && !self.machines[at].is_retired
             && self.machines[at].boots > 0
             && !self.ctx.history.model.last().eq(&rookeeper_proto::Zxid::ZERO);
         if !is_allowed {

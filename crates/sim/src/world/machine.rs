@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rookeeper_proto::Sid;
 use rookeeper_storage::{ACCEPTED_EPOCH, CURRENT_EPOCH, DataDirs, DirLock, Disk, MemDisk};
 use rookeeper_zab::EnsembleConfig;
+
 
 use crate::checkers::zab::promises::Promises;
 use crate::plan::EnsemblePlan;
 use crate::rng::Rng;
 use crate::server::Process;
-use crate::server::member::Place;
+use crate::server::member::{Ensemble, Place, sid_of};
 
 /// See the module.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub(super) struct Machine {
     pub(super) is_disk_full: bool,
     promises: Promises,
     configs: (Arc<EnsembleConfig>, Arc<EnsembleConfig>),
+    /// No server runs here, nor will one be started by itself: a spare, or no member any more.
+    pub(super) is_retired: bool,
+    /// `peerType=observer`: what it is while no list names it.
+    pub(super) is_observer: bool,
     /// It has not started yet, or its data was lost or set aside and no state has been installed since.
     pub(super) is_unknown: bool,
 }
@@ -34,6 +40,7 @@ impl Machine {
     pub(super) fn new(server: usize, has_log_dir: bool, ensemble: Option<&EnsemblePlan>) -> Self {
         let log_dir = has_log_dir.then_some(Path::new("/log"));
         let config = Arc::new(members(ensemble));
+        let is_spare = ensemble.is_some_and(|plan| plan.members() <= server);
         let machine = Self {
             server,
             disk: Arc::new(MemDisk::new()),
@@ -45,9 +52,11 @@ impl Machine {
             is_disk_full: false,
             promises: Promises::default(),
             configs: (Arc::clone(&config), config),
+            is_retired: is_spare,
+            is_observer: ensemble.is_some_and(|plan| plan.voters <= server),
             is_unknown: ensemble.is_some(),
         };
-        if ensemble.is_some() {
+        if ensemble.is_some() && !is_spare {
             machine.disk.put(&machine.dirs.initialize_marker(), b"");
         }
         machine
@@ -70,7 +79,37 @@ impl Machine {
             promises: self.promises,
             configs: self.configs.clone(),
             is_unknown: self.is_unknown,
+            is_observer: self.is_observer,
         }
+    }
+
+    pub(super) fn sid(&self) -> Sid {
+        sid_of(self.server)
+    }
+
+    /// Whether its own list names it: otherwise its server refuses to start.
+    pub(super) fn is_listed(&self) -> bool {
+        self.configs.0.members.contains_key(&self.sid())
+    }
+
+    /// Members in force, and the newest ones seen, as this machine knows them.
+    pub(super) fn configs(&self) -> &(Arc<EnsembleConfig>, Arc<EnsembleConfig>) {
+        self.ensemble().map_or(&self.configs, |ensemble| &ensemble.place.configs)
+    }
+
+    /// The list of servers is written by hand.
+    pub(super) fn give_list(&mut self, config: Arc<EnsembleConfig>) {
+        self.configs = (Arc::clone(&config), config);
+    }
+
+    /// An empty disk is no loss here: a server was never started on it.
+    pub(super) fn allow_empty_disk(&mut self) {
+        self.disk.put(&self.dirs.initialize_marker(), b"");
+    }
+
+    /// What a running server is doing; nothing if there is none.
+    pub(super) fn ensemble(&self) -> Option<&Ensemble> {
+        self.process.as_ref().and_then(|process| process.service.ensemble())
     }
 
     pub(super) fn promises(&self) -> &Promises {
@@ -134,7 +173,7 @@ impl Machine {
 fn members(ensemble: Option<&EnsemblePlan>) -> EnsembleConfig {
     let Some(plan) = ensemble else { return EnsembleConfig::default() };
     let mut text = String::new();
-    for sid in 1..=plan.servers() {
+    for sid in 1..=plan.members() {
         let role = if sid <= plan.voters { "participant" } else { "observer" };
         text += &format!("server.{sid}=h{sid}:2888:3888:{role};h{sid}:2181\n");
     }

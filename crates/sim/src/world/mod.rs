@@ -7,6 +7,7 @@
 mod boot;
 mod faults;
 mod machine;
+mod operator;
 mod phases;
 
 use std::any::Any;
@@ -27,12 +28,13 @@ use crate::ctx::{Conditions, Ctx};
 use crate::history::History;
 use crate::model::ModelOptions;
 use crate::net::{End, LinkId, NEVER_US, Segment};
-use crate::peers::{Dial, News, PeerNet, Port};
+use crate::peers::{Dial, News, PeerNet};
 use crate::plan::{EnsemblePlan, Plan};
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::violation::{Check, Violation};
 use machine::Machine;
+use operator::Operator;
 use phases::PHASE_CHECK_US;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +96,7 @@ struct World {
     ops_left: u64,
     phase: Phase,
     phase_limit_us: u64,
+    operator: Operator,
 }
 
 fn user_ids() -> Rc<[Id]> {
@@ -120,7 +123,11 @@ impl World {
         let machines: Vec<Machine> = (0..servers).map(machine).collect();
         let users = user_ids();
         let clients = (0..plan.habits.clients).map(|at| Client::new(at, Rc::clone(&users)));
-        let clients = clients.collect();
+        let mut clients: Vec<Client> = clients.collect();
+        let operator = Operator::new(plan.seed);
+        if plan.may_members_change() {
+            clients.push(Client::operator(clients.len(), Rc::clone(&users)));
+        }
         let ops_left = plan.habits.ops;
         let ctx = Ctx {
             now_us: 0,
@@ -143,7 +150,17 @@ impl World {
             facts: Facts::default(),
             plan,
         };
-        Self { ctx, machines, clients, ops_left, phase: Phase::Faults, phase_limit_us: FAULTS_US }
+        let mut world = Self {
+            ctx,
+            machines,
+            clients,
+            ops_left,
+            phase: Phase::Faults,
+            phase_limit_us: FAULTS_US,
+            operator,
+        };
+        world.tell_first_members();
+        world
     }
 
     fn run(&mut self) -> Check {
@@ -156,6 +173,7 @@ impl World {
             self.clients[at].wake(&mut self.ctx, us);
         }
         self.plan_fault();
+        self.plan_operator();
         self.ctx.agenda.push(PHASE_CHECK_US, Event::Phase);
         while self.phase != Phase::Over {
             let Some((at_us, event)) = self.ctx.agenda.pop() else { break };
@@ -211,6 +229,7 @@ impl World {
                     self.plan_fault();
                 }
             }
+            Event::Operate => self.operate(),
             Event::Boot { server } => return self.boot(server),
             Event::Room { server } => {
                 let machine = &mut self.machines[server];
@@ -253,7 +272,7 @@ impl World {
     fn dialled(&mut self, name: u64) {
         let ctx = &mut self.ctx;
         let Some(dial) = ctx.peers.take_dial(name) else { return };
-        let Dial { from, boot, sid, port, is_overdue } = dial;
+        let Dial { from, boot, sid, port, number, is_overdue } = dial;
         if self.machines[from].process_of(boot).is_none() {
             return;
         }
@@ -264,7 +283,7 @@ impl World {
             return ctx.agenda.push(ctx.now_us + us, Event::Dial { dial: name });
         }
         let other = self.machines.get_mut(to).and_then(|machine| machine.process.as_mut());
-        let other = other.filter(|other| port == Port::Election || other.listens());
+        let other = other.filter(|other| other.accepts(port, number));
         let now_us = ctx.now_us;
         match other.filter(|_| !is_overdue) {
             Some(other) => {

@@ -26,6 +26,7 @@ impl World {
             Phase::Healing => {
                 let limit_us = self.phase_limit_us;
                 self.admit_the_excluded();
+                self.start_the_members();
                 let waiting = self.clients.iter().find(|c| c.served.0 == 0 || c.served.1 == 0);
                 match waiting {
                     Some(client) => liveness::in_time(now_us, limit_us, || client.state())?,
@@ -37,8 +38,9 @@ impl World {
                 }
             }
             Phase::Draining => {
+                self.start_the_members();
                 let left: Vec<_> = self.ctx.history.model.live_sessions().collect();
-                let is_idle = self.machines.iter().all(|machine| {
+                let is_idle = self.in_use().all(|machine| {
                     let process = machine.process.as_ref();
                     process.is_some_and(|process| process.replica().outstanding() == 0)
                 });
@@ -142,14 +144,18 @@ impl World {
         }
         let last = self.ctx.history.model.last();
         let mut leader = None;
-        for machine in &self.machines {
-            let process = machine.process.as_ref();
-            let ensemble = process.and_then(|process| process.service.ensemble());
+        let newest = self.ctx.facts.members.newest().version;
+        for machine in self.members() {
+            let ensemble = machine.ensemble();
             let Some(serving) = ensemble.and_then(|ensemble| ensemble.serving()) else {
                 return Some(format!("{} has no leader", machine.who()));
             };
             if *leader.get_or_insert(serving) != serving {
                 return Some(format!("{} follows another leader", machine.who()));
+            }
+            let known = machine.configs().0.version;
+            if known != newest {
+                return Some(format!("{} knows the members {known:x}, not {newest:x}", machine.who()));
             }
             let upto = ensemble.map(|ensemble| ensemble.delivery.upto);
             if self.phase == Phase::Draining && upto != Some(last) {
@@ -162,6 +168,9 @@ impl World {
     /// The last look: the running trees, then the recovered ones.
     pub(super) fn last_restart(&mut self) -> Check {
         for at in 0..self.machines.len() {
+            if self.machines[at].is_retired {
+                continue;
+            }
             let Some(process) = self.machines[at].end() else { return Ok(()) };
             let (model, tree) = (&self.ctx.history.model, process.replica().tree());
             let who = self.machines[at].who();
@@ -175,6 +184,9 @@ impl World {
             }
         }
         for at in 0..self.machines.len() {
+            if self.machines[at].boots == 0 {
+                continue;
+            }
             if self.ctx.rng.chance(500) {
                 self.lose_power(at);
             } else {

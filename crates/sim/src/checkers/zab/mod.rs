@@ -7,6 +7,7 @@
 pub mod committed;
 pub mod integrity;
 pub mod leadership;
+pub mod membership;
 pub mod primary_integrity;
 pub mod promises;
 
@@ -24,6 +25,8 @@ pub struct Facts {
     established: BTreeMap<u32, usize>,
     /// In which epoch each server serves.
     pub serving: BTreeMap<usize, u32>,
+    /// Who belongs to the ensemble.
+    pub members: membership::Membership,
     /// When a server in step last took a request of a session.
     pub heard_us: BTreeMap<SessionId, u64>,
 }
@@ -33,6 +36,11 @@ impl Facts {
     pub fn is_of_the_past(&self, server: usize) -> bool {
         let newest = self.established.keys().next_back();
         self.serving.get(&server).is_some_and(|epoch| Some(epoch) < newest)
+    }
+
+    /// Who was established in the epoch of a txn.
+    pub fn leader_of(&self, zxid: Zxid) -> Option<usize> {
+        self.established.get(&u32::try_from(zxid.epoch()).ok()?).copied()
     }
 
     /// The txns that lead to `upto` from a point at or before `from`, in order.
