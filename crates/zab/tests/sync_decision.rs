@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, TryRead, learner_info};
-use rookeeper_proto::txn::TxnHeader;
-use rookeeper_proto::{SessionId, Sid, Zxid};
+use rookeeper_proto::txn::{Txn, TxnHeader};
+use rookeeper_proto::{OpCode, SessionId, Sid, Zxid};
 use rookeeper_zab::{
     Conn, Effect, Effects, EnsembleConfig, Instant, Peer, Settings, Start, TxnRecord,
 };
@@ -30,11 +30,15 @@ struct Lead {
 
 impl Lead {
     fn new() -> Self {
+        Self::with(Settings::new(Sid(1)))
+    }
+
+    fn with(settings: Settings) -> Self {
         let config = EnsembleConfig::parse("server.1=a:1:2:participant\nversion=0").expect("valid");
         let config = Arc::new(config);
         let zxids = [Zxid::new(1, 3), Zxid::new(1, 4), Zxid::new(3, 1)];
         let start = Start {
-            settings: Settings::new(Sid(1)),
+            settings,
             election_addresses: Vec::new(),
             committed: config.clone(),
             last_seen: config,
@@ -117,6 +121,32 @@ impl Lead {
         self.settle();
         zxid
     }
+
+    /// Proposes these members.
+    fn reconfigure(&mut self, text: &str) -> Zxid {
+        let zxid = self.peer.next_zxid().expect("it leads");
+        let op = OpCode::Reconfig.as_i32();
+        let header = TxnHeader { session: SessionId(1), cxid: 1, zxid, time_ms: 2, op };
+        let text = format!("{text}\nversion={:x}", zxid.0);
+        let txn = Txn::SetData {
+            path: "/zookeeper/config".into(),
+            data: Some(text.as_bytes()),
+            version: -1,
+            is_reconfig: true,
+        };
+        let mut bytes = Vec::new();
+        rookeeper_proto::txn::Record { header, txn, digest: None }.write(&mut bytes);
+        let record = TxnRecord { zxid, bytes: Bytes::from(bytes) };
+        self.peer.propose(NOW, record, &mut self.fx).expect("it leads");
+        self.settle();
+        zxid
+    }
+
+    fn acknowledge(&mut self, conn: Conn, zxid: Zxid) {
+        let ack = QuorumPacket::bare(PacketType::Ack, zxid).to_bytes();
+        self.peer.on_quorum_bytes(NOW, conn, &ack, &mut self.fx);
+        self.settle();
+    }
 }
 
 #[test]
@@ -189,4 +219,29 @@ fn early_acknowledgements_and_doubles_of_3_9_0_are_taken() {
     }
     assert!(!lead.is_closed);
     assert_eq!(lead.sent.last(), Some(&(PacketType::UpToDate, Zxid(-1))));
+}
+
+/// A follower acknowledges a proposal, comes back on another connection, and is told to cut it off: until
+/// it has logged it again its old acknowledgement makes no quorum. (Java counts it; found by the
+/// simulator's `membership` checker, seed 352.)
+#[test]
+fn what_is_cut_off_counts_as_acknowledged_no_more() {
+    let settings = Settings { is_reconfig_enabled: true, ..Settings::new(Sid(1)) };
+    let mut lead = Lead::with(settings);
+    let (before, epoch) = (Zxid::new(3, 1), Zxid::new(4, 0));
+    lead.learn(Conn(7), PacketType::FollowerInfo, before, 3);
+    lead.acknowledge(Conn(7), epoch);
+    lead.is_disk_working = false;
+    let three = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant";
+    let proposed = lead.reconfigure(three);
+    lead.acknowledge(Conn(7), proposed);
+
+    lead.learn(Conn(8), PacketType::FollowerInfo, proposed, -1);
+    assert_eq!(lead.sent[0], (PacketType::Trunc, before));
+    lead.peer.on_durable(NOW, proposed, &mut lead.fx);
+    lead.settle();
+    assert_eq!(lead.peer.committed_zxid(), before, "only the leader's own log holds it");
+    lead.acknowledge(Conn(8), epoch);
+    lead.acknowledge(Conn(8), proposed);
+    assert_eq!(lead.peer.committed_zxid(), proposed);
 }

@@ -63,7 +63,7 @@ pub(crate) struct Ensemble {
     pub(crate) place: Place,
     pub(crate) delivery: Delivery,
     /// Where it listens: the election port, and the quorum port while it leads.
-    ports: (u16, u16),
+    pub(crate) ports: (u16, u16),
     /// The quorum port is open.
     pub(crate) listens: bool,
     /// Under whom it served when it was last looked at.
@@ -281,7 +281,7 @@ impl Ensemble {
                     ctx.agenda.push(ctx.now_us + us, event);
                 }
                 IoEffect::SaveLastSeenConfig(config) => {
-                    ctx.note(&who, format_args!("hears of members {:x}", config.version));
+                    ctx.note(&who, format_args!("hears of members: {}", one_line(&config)));
                     ctx.facts.members.on_seen(self.place.server, &config)?;
                     self.place.configs.1 = config;
                 }
@@ -297,7 +297,7 @@ impl Ensemble {
     fn activate(&mut self, ctx: &mut Ctx, config: Arc<EnsembleConfig>) -> Check {
         let server = self.place.server;
         let who = format!("server{}", server + 1);
-        ctx.note(&who, format_args!("members {:x} in force: {config}", config.version));
+        ctx.note(&who, format_args!("members in force: {}", one_line(&config)));
         let version = Zxid(config.version);
         let is_own = self.led.map(i64::from) == Some(version.epoch());
         if !ctx.facts.members.was_in_force(version.0) && version.counter() != 0 && !is_own {
@@ -548,8 +548,13 @@ impl Ensemble {
     }
 }
 
+/// For the trace.
+pub(crate) fn one_line(config: &EnsembleConfig) -> String {
+    config.to_string().replace('\n', " ")
+}
+
 /// The numbers of a member's election and quorum ports.
-fn ports_of(config: &EnsembleConfig, sid: Sid) -> Option<(u16, u16)> {
+pub(crate) fn ports_of(config: &EnsembleConfig, sid: Sid) -> Option<(u16, u16)> {
     let address = config.members.get(&sid)?.addresses.first()?;
     Some((address.election_port, address.quorum_port))
 }

@@ -19,7 +19,7 @@ use super::machine::Machine;
 use super::{Phase, World};
 use crate::agenda::Event;
 use crate::rng::Rng;
-use crate::server::member::sid_of;
+use crate::server::member::{one_line, ports_of, sid_of};
 
 /// More voters are not added.
 const VOTERS_MAX: usize = 5;
@@ -144,7 +144,7 @@ impl World {
         };
         machine.is_observer = role == MemberRole::Observer;
         let who = machine.who();
-        self.ctx.note(&who, format_args!("is given the list {list}"));
+        self.ctx.note(&who, format_args!("is given the list {}", one_line(&list)));
         machine.give_list(list);
         machine.is_retired = false;
         self.plan_boot(at, 1000);
@@ -195,14 +195,16 @@ impl World {
         }
     }
 
-    /// It looks for a leader, and nobody runs whom it knows: the others moved on while it was away.
+    /// It looks for a leader, and nobody runs where it knows of somebody: the others moved on while it was
+    /// away.
     fn is_lost(&self, at: usize) -> bool {
         let Some(ensemble) = self.machines[at].ensemble() else { return false };
         let is_looking = ensemble.member.peer().state() == ServerState::Looking;
         let (committed, seen) = self.machines[at].configs();
         let knows = |machine: &Machine| {
-            let sid = machine.sid();
-            committed.members.contains_key(&sid) || seen.members.contains_key(&sid)
+            let ports = machine.ensemble().map(|ensemble| ensemble.ports);
+            let known = [committed, seen].map(|list| ports_of(list, machine.sid()));
+            ports.is_some() && known.contains(&ports)
         };
         let mut others = self.in_use().filter(|machine| machine.server != at);
         is_looking && LOST_US < self.ctx.quiet_us() && !others.any(knows)

@@ -77,7 +77,12 @@ impl Leader {
         let end = self.sync_end(core);
         let Some(learner) = self.learners.get_mut(&conn) else { return };
         learner.deadline = Some(now + core.settings.init_time());
-        let last = learner.last;
+        let (sid, last) = (learner.sid, learner.last);
+        // What it holds behind `end` is cut off and proposed again. Its acknowledgements from before, on
+        // another connection, would make a quorum of logs that hold it no more.
+        for entry in &mut self.outstanding {
+            entry.acks.remove(&sid);
+        }
         if last == Zxid::UNKNOWN {
             return self.capture(core, conn, fx);
         }

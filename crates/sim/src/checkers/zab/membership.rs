@@ -109,8 +109,9 @@ impl Membership {
         for config in [Some(in_force), pending.as_ref()].into_iter().flatten() {
             if !config.verifier().is_quorum(&holders) {
                 let what = format!(
-                    "server{} takes {zxid} for committed; {holders:?} hold it, no quorum of {config}",
-                    server + 1
+                    "server{} takes {zxid} for committed; {holders:?} hold it, no quorum of {}",
+                    server + 1,
+                    config.to_string().replace('\n', " ")
                 );
                 return broken(NAME, what);
             }
@@ -128,7 +129,7 @@ impl Membership {
         let what = format!(
             "server{} is established in epoch {epoch} by {accepted:?}, no quorum of {}",
             server + 1,
-            self.newest
+            self.newest.to_string().replace('\n', " ")
         );
         broken(NAME, what)
     }
