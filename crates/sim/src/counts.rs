@@ -26,6 +26,10 @@ macro_rules! counts {
 counts! {
     /// Client requests sent.
     requests: "requests",
+    /// Of these, operations that clients chose while faults struck.
+    operations: "operations among faults",
+    /// Faults of all kinds.
+    faults: "faults",
     /// Replies checked.
     replies: "replies",
     /// Replies to writes compared with the model.
@@ -124,6 +128,14 @@ counts! {
     truncs: "TRUNC" ensemble,
     /// Learners sent a snapshot.
     snaps: "SNAP" ensemble,
+    /// DIFFs that brought txns.
+    diffs_with_txns: "DIFF with txns" ensemble,
+    /// TRUNCs that brought txns.
+    truncs_with_txns: "TRUNC, then txns" ensemble,
+    /// Snapshots followed by txns.
+    snaps_with_txns: "SNAP, then txns" ensemble,
+    /// Synchronisations that ended with proposals not committed yet.
+    uncommitted_syncs: "proposals not committed before NEWLEADER" ensemble,
     /// Logs cut.
     truncations: "logs cut" ensemble,
     /// Trees loaded again because of it.
@@ -154,6 +166,10 @@ counts! {
     blackouts: "blackouts" ensemble,
     /// Reconfigs that were committed.
     reconfigs: "reconfigs" ensemble,
+    /// Reconfigs that changed groups or weights.
+    regroupings: "reconfigs of groups" ensemble,
+    /// Runs that began with groups and weights.
+    grouped: "ensembles that begin with groups" ensemble,
     /// Reconfigs that took away the leader's vote or moved its ports.
     handovers: "reconfigs without their leader" ensemble,
     /// Reconfigs that changed a member's vote.

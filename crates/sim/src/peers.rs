@@ -45,8 +45,8 @@ pub(crate) struct Dial {
     pub(crate) boot: u64,
     pub(crate) sid: Sid,
     pub(crate) port: Port,
-    /// The port's number.
-    pub(crate) number: u16,
+    /// The numbers of the port that are tried.
+    pub(crate) numbers: [u16; 3],
     /// Nothing was heard for too long.
     pub(crate) is_overdue: bool,
 }

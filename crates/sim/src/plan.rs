@@ -179,6 +179,8 @@ pub struct EnsemblePlan {
     pub is_reconfig_enabled: bool,
     /// Machines that may join: the last ones.
     pub spares: usize,
+    /// Lines of groups and weights in the list that everybody begins with; empty for majorities.
+    pub groups: String,
     /// Mean time between two acts of the operator.
     pub operator_every_us: u64,
     /// Mean delay of a message among servers.
@@ -283,6 +285,7 @@ impl Plan {
             counter_max: rng.pick(&[u32::MAX - 1, u32::MAX - 1, 60]),
             is_reconfig_enabled: false,
             spares: 0,
+            groups: String::new(),
             operator_every_us: 0,
             latency_us: rng.pick(&[200, 1000, 8000]),
         });
@@ -295,8 +298,12 @@ impl Plan {
             let weight = if rng.chance(share) { rng.between(2, 20) } else { 0 };
             (fault, weight)
         }));
+        if plan.fault_weights.iter().all(|(_, weight)| *weight == 0) {
+            plan.fault_weights.push((Fault::Kill, 1));
+        }
         plan.fault_every_us = rng.pick(&[500_000, 1_500_000, 4_000_000]);
         plan.let_members_change();
+        plan.group_voters();
         plan
     }
 
@@ -309,6 +316,15 @@ impl Plan {
         ensemble.operator_every_us = rng.pick(&[500_000, 1_500_000, 3_000_000]);
         self.prep.reconfig = true;
         self.prep.standalone = false;
+    }
+
+    /// One in six ensembles has groups and weights. What is drawn here changes nothing of the others.
+    fn group_voters(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x6772_6f75_7073);
+        if let Some(ensemble) = self.ensemble.as_mut().filter(|_| rng.chance(160)) {
+            let voters: Vec<i64> = (1..=ensemble.voters as i64).collect();
+            ensemble.groups = groups(&mut rng, &voters);
+        }
     }
 
     /// Whether there is an operator who changes the membership.
@@ -363,4 +379,22 @@ impl Plan {
         };
         all.map(weight).collect()
     }
+}
+
+/// Lines that put voters into groups and give them weights; a voter without weight never leads.
+pub(crate) fn groups(rng: &mut Rng, voters: &[i64]) -> String {
+    let count = rng.between(1, 3).min(voters.len() as u64) as usize;
+    let offset = rng.index(voters.len());
+    let mut lines = String::new();
+    for group in 0..count {
+        let of_group = |(at, _): &(usize, &i64)| (at + offset) % count == group;
+        let sids: Vec<i64> = voters.iter().enumerate().filter(of_group).map(|(_, s)| *s).collect();
+        let texts: Vec<String> = sids.iter().map(i64::to_string).collect();
+        lines += &format!("group.{}={}\n", group + 1, texts.join(":"));
+        for (at, sid) in sids.iter().enumerate() {
+            let weight = if at > 0 { rng.pick(&[0, 1, 1, 2, 3]) } else { rng.between(1, 2) };
+            lines += &format!("weight.{sid}={weight}\n");
+        }
+    }
+    lines
 }

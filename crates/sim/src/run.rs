@@ -84,6 +84,26 @@ fn parse(args: &[String]) -> Result<Options, String> {
     Ok(options)
 }
 
+/// The least that any run did.
+#[derive(Default)]
+struct Least(Option<[u64; 3]>);
+
+impl Least {
+    fn see(&mut self, counts: &Counts) {
+        let run = [counts.virtual_ms, counts.operations, counts.faults];
+        let least = self.0.get_or_insert(run);
+        least.iter_mut().zip(run).for_each(|(least, new)| *least = new.min(*least));
+    }
+}
+
+impl std::fmt::Display for Least {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [ms, operations, faults] = self.0.unwrap_or_default();
+        let seconds = ms as f64 / 1000.0;
+        write!(f, "each at least {seconds:.1} virtual s, {operations} operations, {faults} faults")
+    }
+}
+
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
@@ -92,11 +112,13 @@ fn simulate(options: &Options) -> i32 {
     let started = Instant::now();
     let (mut counts, mut runs) = (Counts::default(), 0u64);
     let mut shown = 0;
+    let mut least = Least::default();
     for seed in options.seeds.clone() {
         let trace = if options.is_traced { Trace::printed() } else { Trace::new(0) };
         let outcome = world::run_traced(options.plan(seed), trace);
         runs += 1;
         counts.add(&outcome.counts);
+        least.see(&outcome.counts);
         if let Some(violation) = outcome.violation {
             report(seed, options, &violation);
             return 1;
@@ -112,6 +134,7 @@ fn simulate(options: &Options) -> i32 {
         println!("{}", json(options, &counts, runs, seconds));
     } else {
         summary(options, &counts, runs, seconds);
+        println!("{least}");
     }
     0
 }

@@ -2,6 +2,10 @@
 
 mod support;
 
+use rookeeper_proto::Sid;
+use rookeeper_proto::quorum::InitialMessage;
+use rookeeper_zab::election::messenger::{Directory, Messenger};
+use rookeeper_zab::{Address, Conn, Effect, Effects, EnsembleConfig, Instant};
 use support::{Event, MS, Plan, World};
 
 /// Starts servers (by number) one after the other, each when the ones before have had time to talk.
@@ -111,4 +115,25 @@ fn a_leader_killed_is_replaced_in_a_fraction_of_apaches_time() {
     world.crash(1);
     world.run_until(world.now + 120 * MS).expect("no violation");
     assert_eq!(leader(&world), Some((3, vec![1, 3])));
+}
+
+/// A server was away while the others learned of another port for it: it dials them from the old one and
+/// says so. They call back where it says that it is, then where the configuration says so. (Found by the
+/// simulator, seed 505; Java calls back only the announced address.)
+#[test]
+fn a_server_is_called_back_where_it_says_that_it_is() {
+    let config = EnsembleConfig::parse("server.1=a:1:9:participant\nserver.2=b:1:2:participant");
+    let config = config.expect("valid");
+    let dir = Directory { committed: &config, last_seen: &config };
+    let mut messenger = Messenger::new(Sid(2), Vec::new(), false);
+    let mut fx = Effects::new();
+    messenger.on_accepted(Instant(1), Conn(7), &mut fx);
+    let hello = InitialMessage { sid: Sid(1), addresses: vec![("a".to_owned(), 2)] };
+    messenger.on_bytes(Instant(1), Conn(7), &hello.to_bytes(false), dir, &mut fx);
+    let dialled = fx.drain().find_map(|effect| match effect {
+        Effect::ConnectElection { sid: Sid(1), addresses } => Some(addresses),
+        _ => None,
+    });
+    let address = |port| Address { host: "a".to_owned(), port };
+    assert_eq!(dialled, Some(vec![address(2), address(9)]));
 }

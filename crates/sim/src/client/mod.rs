@@ -197,6 +197,7 @@ impl Client {
             self.send_proof(ctx);
         } else if is_free && *ops_left > 0 && !self.is_operator {
             *ops_left -= 1;
+            ctx.counts.operations += 1;
             self.send_random(ctx);
         } else if conn.sent_us + timeout_us / 3 < ctx.now_us && !conn.is_closing {
             self.send(ctx, OpCode::Ping, &[], false);

@@ -77,6 +77,8 @@ pub(crate) struct Ensemble {
     undrained: Vec<Conn>,
     /// A snapshot's body is being sent on these.
     streaming: BTreeSet<Conn>,
+    /// How learners are being synchronised: what began it, PROPOSALs and COMMITs since.
+    syncs: BTreeMap<Conn, (PacketType, u64, u64)>,
     /// The current epoch of the state that is being installed.
     installing: u32,
     /// History reads under way.
@@ -127,16 +129,17 @@ impl Ensemble {
             heard_ms: BTreeMap::new(),
             undrained: Vec::new(),
             streaming: BTreeSet::new(),
+            syncs: BTreeMap::new(),
             installing: 0,
             reads: Vec::new(),
         })
     }
 
-    /// Whether a dial of this port gets through to it.
-    pub(crate) fn accepts(&self, port: Port, number: u16) -> bool {
+    /// Whether a dial of one of these ports gets through to it.
+    pub(crate) fn accepts(&self, port: Port, numbers: &[u16]) -> bool {
         match port {
-            Port::Election => self.ports.0 == number,
-            Port::Quorum => self.listens && self.ports.1 == number,
+            Port::Election => numbers.contains(&self.ports.0),
+            Port::Quorum => self.listens && numbers.contains(&self.ports.1),
         }
     }
 
@@ -316,8 +319,9 @@ impl Ensemble {
 
     fn dial(&mut self, ctx: &mut Ctx, port: Port, sid: Sid, addresses: &[Address]) {
         let (from, boot) = (self.place.server, self.place.boot);
-        let number = addresses.first().map_or(0, |address| address.port);
-        let dial = ctx.peers.dial(Dial { from, boot, sid, port, number, is_overdue: false });
+        let mut numbers = [0; 3];
+        numbers.iter_mut().zip(addresses).for_each(|(number, address)| *number = address.port);
+        let dial = ctx.peers.dial(Dial { from, boot, sid, port, numbers, is_overdue: false });
         let us = ctx.peer_latency_us();
         ctx.agenda.push(ctx.now_us + us, Event::Dial { dial });
     }
@@ -340,6 +344,7 @@ impl Ensemble {
 
     fn close(&mut self, ctx: &mut Ctx, conn: Conn) {
         self.streaming.remove(&conn);
+        self.syncs.remove(&conn);
         let us = ctx.peer_latency_us();
         ctx.push_peer(|ctx| ctx.peers.close(ctx.now_us, us, conn, true));
     }
@@ -382,6 +387,7 @@ impl Ensemble {
         let mut at = 0;
         while let Ok(TryRead::Done(packet, used)) = QuorumPacket::try_read(&bytes[at..], 1 << 24) {
             at += used;
+            self.note_sync(ctx, conn, packet.packet_type());
             match packet.packet_type() {
                 Some(PacketType::Diff) => ctx.counts.diffs += 1,
                 Some(PacketType::Trunc) => ctx.counts.truncs += 1,
@@ -396,6 +402,28 @@ impl Ensemble {
                 Some(PacketType::Revalidate) if !leads => ctx.counts.revalidations += 1,
                 _ => {}
             }
+        }
+    }
+
+    /// What a synchronisation is made of.
+    fn note_sync(&mut self, ctx: &mut Ctx, conn: Conn, kind: Option<PacketType>) {
+        match (kind, self.syncs.get_mut(&conn)) {
+            (Some(kind @ (PacketType::Diff | PacketType::Trunc | PacketType::Snap)), _) => {
+                self.syncs.insert(conn, (kind, 0, 0));
+            }
+            (Some(PacketType::Proposal), Some((_, proposals, _))) => *proposals += 1,
+            (Some(PacketType::Commit), Some((_, _, commits))) => *commits += 1,
+            (Some(PacketType::NewLeader), Some(&mut (kind, proposals, commits))) => {
+                self.syncs.remove(&conn);
+                let counter = match kind {
+                    PacketType::Diff => &mut ctx.counts.diffs_with_txns,
+                    PacketType::Trunc => &mut ctx.counts.truncs_with_txns,
+                    _ => &mut ctx.counts.snaps_with_txns,
+                };
+                *counter += u64::from(proposals > 0);
+                ctx.counts.uncommitted_syncs += u64::from(proposals > commits);
+            }
+            _ => {}
         }
     }
 

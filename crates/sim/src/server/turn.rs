@@ -148,8 +148,8 @@ impl Process {
     }
 
     /// Whether a dial gets through to it.
-    pub(crate) fn accepts(&self, port: Port, number: u16) -> bool {
-        self.service.ensemble().is_some_and(|ensemble| ensemble.accepts(port, number))
+    pub(crate) fn accepts(&self, port: Port, numbers: &[u16]) -> bool {
+        self.service.ensemble().is_some_and(|ensemble| ensemble.accepts(port, numbers))
     }
 
     /// Reads the log for learners.
@@ -719,6 +719,8 @@ fn count_reconfig(ctx: &mut Ctx, zxid: Zxid) {
     *counter += 1;
     let text = |at| ctx.history.model.at("/zookeeper/config", at)?.data.as_deref().map(parse);
     let (Some(after), Some(before)) = (text(zxid), text(Zxid(zxid.0 - 1))) else { return };
+    ctx.counts.regroupings +=
+        u64::from((&after.groups, &after.weights) != (&before.groups, &before.weights));
     for (sid, now) in &after.members {
         let Some(old) = before.members.get(sid) else { continue };
         ctx.counts.role_changes += u64::from(old.role != now.role);

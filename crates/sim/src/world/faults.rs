@@ -27,6 +27,7 @@ impl World {
         }
         let fault = self.ctx.plan.fault_weights[self.ctx.rng.weighted(&weights)].0;
         let at = self.victim(fault);
+        self.ctx.counts.faults += 1;
         self.ctx.note("fault", format_args!("{fault:?} server{}", at + 1));
         match fault {
             Fault::PowerLoss | Fault::Kill | Fault::Stop | Fault::Stall => {
@@ -226,7 +227,7 @@ impl World {
     /// Only one machine at a time may have lost what it acknowledged, and the others must be a quorum.
     fn wipe(&mut self, at: usize) {
         let in_use = || self.machines.iter().filter(|machine| !machine.is_retired);
-        let is_allowed = self.voters_everywhere() > 2
+        let is_allowed = self.can_do_without(at)
             && in_use().all(|machine| !machine.knows_too_little())
             && !self.machines[at].is_retired
             && self.machines[at].boots > 0

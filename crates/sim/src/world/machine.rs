@@ -177,6 +177,7 @@ fn members(ensemble: Option<&EnsemblePlan>) -> EnsembleConfig {
         let role = if sid <= plan.voters { "participant" } else { "observer" };
         text += &format!("server.{sid}=h{sid}:2888:3888:{role};h{sid}:2181\n");
     }
+    text += &plan.groups;
     text += "version=0";
     EnsembleConfig::parse(&text).expect("a valid list")
 }

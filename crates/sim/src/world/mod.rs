@@ -159,6 +159,8 @@ impl World {
             phase_limit_us: FAULTS_US,
             operator,
         };
+        let groups = world.ctx.plan.ensemble.as_ref().map_or("", |plan| &plan.groups);
+        world.ctx.counts.grouped = u64::from(!groups.is_empty());
         world.tell_first_members();
         world
     }
@@ -272,7 +274,7 @@ impl World {
     fn dialled(&mut self, name: u64) {
         let ctx = &mut self.ctx;
         let Some(dial) = ctx.peers.take_dial(name) else { return };
-        let Dial { from, boot, sid, port, number, is_overdue } = dial;
+        let Dial { from, boot, sid, port, numbers, is_overdue } = dial;
         if self.machines[from].process_of(boot).is_none() {
             return;
         }
@@ -283,7 +285,7 @@ impl World {
             return ctx.agenda.push(ctx.now_us + us, Event::Dial { dial: name });
         }
         let other = self.machines.get_mut(to).and_then(|machine| machine.process.as_mut());
-        let other = other.filter(|other| other.accepts(port, number));
+        let other = other.filter(|other| other.accepts(port, &numbers));
         let now_us = ctx.now_us;
         match other.filter(|_| !is_overdue) {
             Some(other) => {

@@ -18,6 +18,7 @@ use rookeeper_zab::{EnsembleConfig, Member, MemberRole};
 use super::machine::Machine;
 use super::{Phase, World};
 use crate::agenda::Event;
+use crate::plan::groups;
 use crate::rng::Rng;
 use crate::server::member::{one_line, ports_of, sid_of};
 
@@ -81,11 +82,16 @@ impl World {
         self.machines.iter().filter(|machine| newest.members.contains_key(&machine.sid()))
     }
 
-    /// The smallest number of voters in any list that may be in force.
-    pub(super) fn voters_everywhere(&self) -> usize {
+    /// Whether the others are a quorum by any list that may be in force.
+    pub(super) fn can_do_without(&self, at: usize) -> bool {
         let newest = self.ctx.facts.members.newest();
-        let lists = self.in_use().flat_map(|machine| [&machine.configs().0, &machine.configs().1]);
-        lists.chain([newest]).map(|list| list.voters().count()).min().unwrap_or(0)
+        let mut lists =
+            self.in_use().flat_map(|machine| [&machine.configs().0, &machine.configs().1]);
+        let is_enough = |list: &Arc<EnsembleConfig>| {
+            let others = list.voters().filter(|sid| *sid != sid_of(at)).collect();
+            list.verifier().is_quorum(&others)
+        };
+        is_enough(newest) && lists.all(is_enough)
     }
 
     // ---- servers that come and go ------------------------------------------------------------------
@@ -224,7 +230,10 @@ impl World {
             12..19 => newest.version,
             _ => newest.version + 1,
         };
-        let is_whole = rng.chance(400);
+        let is_whole = rng.chance(400) || change.after.is_hierarchical() && rng.chance(800);
+        if is_whole {
+            change.regroup(rng);
+        }
         let nonsense = rng.chance(40);
         let is_super = rng.chance(900);
         let (mut joining, leaving) = change.texts();
@@ -307,6 +316,25 @@ impl Change {
         self.after.members.remove(&sid);
         if self.joining.remove(&sid).is_none() {
             self.leaving.push(sid);
+        }
+    }
+
+    /// Who votes must be in a group if there are any.
+    fn regroup(&mut self, rng: &mut Rng) {
+        let voters: Vec<i64> = self.after.voters().map(|sid| sid.0).collect();
+        let sids = || self.after.groups.values().flatten();
+        let is_complete = voters.iter().all(|voter| sids().any(|sid| sid.0 == *voter));
+        let is_hierarchical = self.after.is_hierarchical();
+        if is_hierarchical && is_complete && rng.chance(500) {
+            return;
+        }
+        self.after.groups.clear();
+        self.after.weights.clear();
+        if rng.chance(if is_hierarchical { 600 } else { 150 })
+            && let Ok(grouped) =
+                EnsembleConfig::parse(&format!("{}\n{}", self.after, groups(rng, &voters)))
+        {
+            self.after = grouped;
         }
     }
 

@@ -9,6 +9,9 @@ use crate::violation::{Check, broken};
 
 /// How often the phase is looked at.
 pub(super) const PHASE_CHECK_US: u64 = 250_000;
+/// A run of an ensemble lasts at least so long, and so many faults strike it.
+const RUN_US_MIN: u64 = 30_000_000;
+const FAULTS_MIN: u64 = 3;
 
 impl World {
     /// Longest time-out and what surrounds it.
@@ -33,6 +36,7 @@ impl World {
                     None => match self.out_of_step() {
                         Some(who) => liveness::in_time(now_us, limit_us, || who)?,
                         None if self.ctx.quiet_us() < self.quiet_us_min() => {}
+                        None if self.ctx.is_ensemble() && now_us < RUN_US_MIN => {}
                         None => self.drain(),
                     },
                 }
@@ -99,7 +103,8 @@ impl World {
     fn is_enough(&self) -> bool {
         let now_us = self.ctx.now_us;
         let is_asked = self.ops_left == 0 && self.ctx.plan.faults_us_min <= now_us;
-        is_asked || self.phase_limit_us < now_us
+        let is_struck = !self.ctx.is_ensemble() || FAULTS_MIN <= self.ctx.counts.faults;
+        is_asked && is_struck || self.phase_limit_us < now_us
     }
 
     /// Long enough for a session to expire for which nobody would pass on a sign of life.

@@ -33,9 +33,21 @@ pub struct Directory<'a> {
 
 impl Directory<'_> {
     fn addresses(&self, sid: Sid) -> Option<Vec<Address>> {
-        let member = self.committed.members.get(&sid).or_else(|| self.last_seen.members.get(&sid));
-        member.map(crate::ensemble::Member::election_addresses)
+        let lists = [self.committed, self.last_seen];
+        let members = lists.iter().filter_map(|list| list.members.get(&sid));
+        let all = members.map(crate::ensemble::Member::election_addresses);
+        all.reduce(joined)
     }
+}
+
+/// Without doubles.
+fn joined(mut first: Vec<Address>, then: Vec<Address>) -> Vec<Address> {
+    for address in then {
+        if !first.contains(&address) {
+            first.push(address);
+        }
+    }
+    first
 }
 
 /// One other server.
@@ -167,14 +179,16 @@ impl Messenger {
     }
 
     fn dial(&mut self, now: Instant, to: Sid, dir: Directory<'_>, fx: &mut Effects) {
+        let learned = self.links.get(&to).map(|link| link.learned.clone());
+        let addresses = dir.addresses(to).or(learned).unwrap_or_default();
+        self.dial_at(now, to, addresses, fx);
+    }
+
+    fn dial_at(&mut self, now: Instant, to: Sid, addresses: Vec<Address>, fx: &mut Effects) {
         let Some(link) = self.links.get_mut(&to) else { return };
         if link.is_dialing || link.conn.is_some() || link.redial_at.is_some_and(|at| now < at) {
             return;
         }
-        let addresses = match dir.addresses(to) {
-            Some(addresses) => addresses,
-            None => link.learned.clone(),
-        };
         if addresses.is_empty() {
             return;
         }
@@ -324,7 +338,11 @@ impl Messenger {
                 fx.push(Effect::CloseElection { conn: old });
             }
             link.redial_at = None;
-            self.dial(now, sid, dir, fx);
+            // Where it says that it is, before where the configuration says so: it may have been away
+            // while its ports were changed.
+            let configured = dir.addresses(sid).unwrap_or_default();
+            let addresses = joined(link.learned.clone(), configured);
+            self.dial_at(now, sid, addresses, fx);
             return false;
         }
         self.keep(now, sid, conn, fx);
