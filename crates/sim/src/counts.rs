@@ -164,6 +164,12 @@ counts! {
     peer_stalls: "half-open streams" ensemble,
     /// Power losses of all machines at once.
     blackouts: "blackouts" ensemble,
+    /// Connections to servers without a leader, for reading only.
+    read_only: "read-only connections" ensemble,
+    /// Reads answered there.
+    read_only_reads: "reads without a leader" ensemble,
+    /// Writes and new sessions refused there.
+    read_only_refusals: "writes refused for want of a leader" ensemble,
     /// Reconfigs that were committed.
     reconfigs: "reconfigs" ensemble,
     /// Reconfigs that changed groups or weights.

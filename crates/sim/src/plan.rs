@@ -117,6 +117,8 @@ pub struct Habits {
     pub rearm_per_mille: u64,
     /// Mean delay of a message.
     pub latency_us: u64,
+    /// Share of handshakes that would take a read-only server, in 1/1000.
+    pub read_only_per_mille: u64,
     /// Number of directories nodes are spread over.
     pub dirs: u64,
     /// Names per directory.
@@ -304,6 +306,7 @@ impl Plan {
         plan.fault_every_us = rng.pick(&[500_000, 1_500_000, 4_000_000]);
         plan.let_members_change();
         plan.group_voters();
+        plan.serve_readers();
         plan
     }
 
@@ -324,6 +327,16 @@ impl Plan {
         if let Some(ensemble) = self.ensemble.as_mut().filter(|_| rng.chance(160)) {
             let voters: Vec<i64> = (1..=ensemble.voters as i64).collect();
             ensemble.groups = groups(&mut rng, &voters);
+        }
+    }
+
+    /// In one of four ensembles servers without a leader serve readers. What is drawn here changes nothing
+    /// of the others.
+    fn serve_readers(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x7265_6164_6f6e_6c79);
+        if rng.chance(250) {
+            self.replica.read_only_after_ms = Some(rng.pick(&[300, 1000, 2000]));
+            self.habits.read_only_per_mille = rng.pick(&[300, 800]);
         }
     }
 
@@ -362,6 +375,7 @@ impl Plan {
             slow_readers: rng.chance(200),
             rearm_per_mille: rng.pick(&[0, 500, 1000]),
             latency_us: rng.pick(&[50, 1000, 20_000]),
+            read_only_per_mille: 0,
             dirs: rng.between(1, 4),
             names: rng.between(2, 12),
         }

@@ -58,6 +58,9 @@ struct Conn {
     watches: ConnWatches,
     catch_up: Vec<(EventType, String)>,
     is_closing: bool,
+    /// It said that it would take a read-only server; and it has got one.
+    takes_read_only: bool,
+    is_read_only: bool,
     begun_us: u64,
     heard_us: u64,
     sent_us: u64,
@@ -287,13 +290,16 @@ impl Client {
         };
         let id = self.session_id().unwrap_or(SessionId::NONE);
         let password = password(id);
+        let read_only = ctx.rng.chance(800).then_some(false);
+        let share = ctx.plan.habits.read_only_per_mille;
+        let takes_read_only = share > 0 && ctx.rng.chance(share);
         let request = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: self.seen,
             timeout_ms,
             session: id,
             password: Some(&password),
-            read_only: ctx.rng.chance(800).then_some(false),
+            read_only: if takes_read_only { Some(true) } else { read_only },
         };
         let mut body = Vec::new();
         request.write(&mut body);
@@ -314,6 +320,8 @@ impl Client {
             watches: ConnWatches::default(),
             catch_up: Vec::new(),
             is_closing: false,
+            takes_read_only,
+            is_read_only: false,
             begun_us: ctx.now_us,
             heard_us: ctx.now_us,
             sent_us: ctx.now_us,
@@ -448,6 +456,13 @@ impl Client {
     }
 
     fn on_connected(&mut self, ctx: &mut Ctx, frame: &[u8]) -> Check {
+        let wanted = self.conn.as_ref().is_some_and(|conn| conn.takes_read_only);
+        if wanted && self.session.is_none() && is_not_read_only(frame) {
+            // No session can be made without a leader; the connection is of no use.
+            ctx.counts.read_only_refusals += 1;
+            self.disconnect(ctx, "a session cannot be made here now");
+            return Ok(());
+        }
         let Ok(response) = ConnectResponse::read(&mut Reader::new(frame)) else {
             return broken(NAME, "a ConnectResponse that cannot be decoded");
         };
@@ -457,6 +472,11 @@ impl Client {
             return self.on_refused(ctx);
         }
         conn.is_open = true;
+        conn.is_read_only = response.read_only == Some(true);
+        if conn.is_read_only && !conn.takes_read_only {
+            return broken(NAME, format!("not asked for: {response:?}"));
+        }
+        ctx.counts.read_only += u64::from(conn.is_read_only);
         let timeout_ms = response.timeout_ms as u64;
         let config = &ctx.plan.replica;
         let is_fair = config.min_session_timeout_ms <= response.timeout_ms
@@ -580,6 +600,15 @@ impl Client {
         let ReplyHeader { xid, zxid, err } = header;
         let Some(conn) = &mut self.conn else { return Ok(()) };
         let sent = conn.unanswered.pop_front();
+        if let Some(sent) = sent.as_ref().filter(|_| conn.is_read_only && err == NOT_READ_ONLY) {
+            let may_be_refused = sent.op.is_write() || sent.op == OpCode::Sync;
+            if !may_be_refused || sent.xid != xid.0 || zxid < self.seen {
+                return broken(NAME, format!("{header:?} to {:?}", sent.op));
+            }
+            ctx.counts.read_only_refusals += 1;
+            return Ok(());
+        }
+        ctx.counts.read_only_reads += u64::from(conn.is_read_only);
         self.order.on_reply(sent.as_deref(), xid, zxid)?;
         let Some(sent) = sent else { return Ok(()) };
         if ctx.trace.is_on() {
@@ -646,6 +675,14 @@ impl Conn {
         }
         broken("watch_order", format!("{:?} came unasked", self.catch_up))
     }
+}
+
+const NOT_READ_ONLY: i32 = -119;
+
+/// Whether this is what a read-only server answers in the place of a ConnectResponse.
+fn is_not_read_only(frame: &[u8]) -> bool {
+    let header = ReplyHeader::read(&mut Reader::new(frame));
+    frame.len() == 16 && header.is_ok_and(|header| header.err == NOT_READ_ONLY)
 }
 
 /// Sends a segment to the server.

@@ -5,6 +5,7 @@ use std::io;
 use rookeeper_proto::SessionId;
 
 use super::World;
+use super::machine::Machine;
 use crate::agenda::Event;
 use crate::client::Client;
 use crate::net::NEVER_US;
@@ -226,9 +227,10 @@ impl World {
 
     /// Only one machine at a time may have lost what it acknowledged, and the others must be a quorum.
     fn wipe(&mut self, at: usize) {
-        let in_use = || self.machines.iter().filter(|machine| !machine.is_retired);
+        // Not a spare that was never started; but also one that may become a member again.
+        let is_known = |machine: &Machine| machine.is_spare() || !machine.knows_too_little();
         let is_allowed = self.can_do_without(at)
-            && in_use().all(|machine| !machine.knows_too_little())
+            && self.machines.iter().all(is_known)
             && !self.machines[at].is_retired
             && self.machines[at].boots > 0
             && !self.ctx.history.model.last().eq(&rookeeper_proto::Zxid::ZERO);

@@ -87,6 +87,11 @@ impl Machine {
         sid_of(self.server)
     }
 
+    /// Whether no server was ever meant to run here.
+    pub(super) fn is_spare(&self) -> bool {
+        self.is_retired && self.boots == 0
+    }
+
     /// Whether its own list names it: otherwise its server refuses to start.
     pub(super) fn is_listed(&self) -> bool {
         self.configs.0.members.contains_key(&self.sid())
