@@ -27,7 +27,8 @@
 //! It deliberately does not retry: [`Error::is_retryable`] says when that is safe. It has no TLS and
 //! no SASL yet.
 //!
-//! The protocol itself is [`session::Session`], without I/O, clock or randomness. Source of behaviour:
+//! The protocol itself is [`session::Session`], a crate of its own without I/O, clock or randomness, which
+//! the simulator runs against its servers (`docs/simulator.md`). Source of behaviour:
 //! `client-protocol.md` sections 2, 4, 5, 12.1.
 
 mod client;
@@ -38,8 +39,10 @@ mod event;
 mod multi;
 mod ops;
 mod options;
-pub mod session;
 mod watcher;
+
+/// The protocol itself, without I/O.
+pub use rookeeper_session as session;
 
 /// Entries of access control lists.
 pub mod acl {

@@ -7,7 +7,7 @@
 //! While a server that only reads serves, the others are asked one by one whether they take writes, at first
 //! after 100 ms, then less and less often, up to once a minute, as Java's client asks (`ClientCnxn`).
 
-use super::random::Random;
+use crate::random::Random;
 
 const WAIT_FIRST_MS: u64 = 100;
 const WAIT_MAX_MS: u64 = 2_000;

@@ -6,7 +6,8 @@
 //! change of state before the completions it causes; a request is sent at most once; a write whose reply was lost is told
 //! apart from one that was never sent; watches and credentials are re-established on every new
 //! connection before any further request; bytes of a hostile server end the connection and never
-//! panic. Given the same inputs and seed it behaves the same, so that a simulator can run it.
+//! panic. Given the same inputs and seed it behaves the same: the simulator runs it against simulated
+//! servers and checks all of this (`docs/simulator.md`).
 //!
 //! It deliberately does not open sockets, look up names, read a clock, decode bodies of replies, or
 //! retry requests. While a server that only reads serves, it names the servers to be asked whether they take
@@ -16,8 +17,25 @@
 //! time-out without sending, give up a connection after two thirds without hearing, give up the
 //! session after four thirds without a server.
 
+/// Whether a known mistake is to be made; never without the feature of the tests.
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 mod connection;
+mod event;
 mod input;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod random;
 mod replies;
 mod servers;
@@ -32,7 +50,7 @@ use rookeeper_proto::client::request::PathKind;
 use rookeeper_proto::client::{ConnectRequest, Request, RequestHeader};
 use rookeeper_proto::{ErrorCode, JuteWrite, OpCode, SessionId, Xid, Zxid};
 
-use crate::event::{EventKind, SessionState};
+pub use event::{EventKind, SessionState};
 use random::Random;
 use servers::{Search, Servers};
 use watches::Watches;
@@ -61,6 +79,9 @@ pub struct Config {
     pub fail_fast: bool,
     /// A session to resume instead of creating one.
     pub resume: Option<Credentials>,
+    /// Number of the first request. Servers do not care; whoever resumes a session may go on where it
+    /// was left, so that logs tell its requests apart.
+    pub first_xid: i32,
     /// Credentials sent on every connection: scheme and content.
     pub auths: Vec<(String, Vec<u8>)>,
 }
@@ -76,6 +97,7 @@ impl Default for Config {
             in_flight_max: 1000,
             fail_fast: false,
             resume: None,
+            first_xid: 1,
             auths: Vec::new(),
         }
     }
@@ -95,7 +117,7 @@ pub struct Credentials {
 pub struct CallId(pub u64);
 
 /// A request, encoded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Call {
     /// Operation.
     pub op: OpCode,
@@ -115,7 +137,7 @@ impl Call {
 }
 
 /// What a successful request changes in the watches held. Paths are the server's.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum WatchChange {
     /// Nothing.
     #[default]
@@ -266,7 +288,7 @@ impl Session {
             credentials: config.resume.clone(),
             timeout_ms: u64::from(config.timeout_ms.max(1)),
             last_zxid: Zxid::ZERO,
-            next_xid: 1,
+            next_xid: config.first_xid.max(1),
             last_sent: now,
             last_heard: now,
             auths,

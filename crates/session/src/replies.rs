@@ -3,9 +3,9 @@
 use rookeeper_proto::client::{ReplyHeader, WatchedEvent};
 use rookeeper_proto::{ErrorCode, OpCode, Reader, Xid, Zxid};
 
-use super::{Failure, InFlight, Millis, Output, Phase, Reply, Session, WatchChange, WatchKind};
-use super::{WatchId, WatcherType};
 use crate::event::{EventKind, SessionState};
+use crate::{Failure, InFlight, Millis, Output, Phase, Reply, Session, WatchChange, WatchKind};
+use crate::{WatchId, WatcherType};
 
 /// The server does not keep to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -113,7 +113,10 @@ impl Watches {
             _ => return told,
         };
         for &kind in once {
-            told.extend(self.of(kind).remove(path).unwrap_or_default());
+            told.extend(self.of(kind).get(path).into_iter().flatten());
+            if !planted!(WatchKept) {
+                self.of(kind).remove(path);
+            }
         }
         told.extend(self.of(WatchKind::Persistent).get(path).into_iter().flatten());
         let recursive = &self.kinds[WatchKind::PersistentRecursive as usize];
@@ -175,6 +178,9 @@ impl Watches {
         let mut lists = Lists::default();
         let mut bytes = 0;
         for (kind, paths) in self.kinds.iter().enumerate() {
+            if kind == WatchKind::Child as usize && planted!(ChildWatchesLost) {
+                continue;
+            }
             for path in paths.keys() {
                 if bytes > 0 && bytes + path.len() > CHUNK_BYTES {
                     out.push((set_watches(seen, std::mem::take(&mut lists)), all_kinds));

@@ -4,13 +4,13 @@ use rookeeper_proto::client::request::Auth;
 use rookeeper_proto::client::{ConnectResponse, Request, RequestHeader};
 use rookeeper_proto::{OpCode, Xid, Zxid};
 
-use super::replies::ProtocolError;
-use super::servers::Search;
-use super::{
+use crate::event::SessionState;
+use crate::replies::ProtocolError;
+use crate::servers::Search;
+use crate::{
     Call, CallId, Credentials, Failure, InFlight, Millis, Output, Phase, Reply, Session,
     WatchChange, frame,
 };
-use crate::event::SessionState;
 
 /// What a server takes at most by default, less a margin for the header.
 const FRAME_BYTES_MAX: usize = i32::MAX as usize - 64;
@@ -52,9 +52,12 @@ impl Session {
         let watchers = self.watches.lasting().into_iter().collect();
         self.outputs.push_back(Output::State { state: self.state(), watchers });
         for index in 0..self.auths.len() {
-            self.send_auth(index, now);
+            if !planted!(CredentialsForgotten) {
+                self.send_auth(index, now);
+            }
         }
-        for (set, all_kinds) in self.watches.rearm(self.last_zxid) {
+        let seen = if planted!(RearmedFromNow) { Zxid(i64::MAX) } else { self.last_zxid };
+        for (set, all_kinds) in self.watches.rearm(seen) {
             let request =
                 if all_kinds { Request::SetWatches2(set) } else { Request::SetWatches(set) };
             self.send(None, Call::new(&request), now);
@@ -102,6 +105,20 @@ impl Session {
     pub(super) fn done(&mut self, call: Option<CallId>, result: Result<Reply, Failure>) {
         if let Some(call) = call {
             self.outputs.push_back(Output::Done { call, result });
+            self.plant_order();
+        }
+    }
+
+    /// Makes the mistakes in the order of what is told.
+    fn plant_order(&mut self) {
+        let last = self.outputs.len().saturating_sub(1);
+        let is_early = match last.checked_sub(1).and_then(|before| self.outputs.get(before)) {
+            Some(Output::Done { .. }) => planted!(AnswersSwapped),
+            Some(Output::Event { .. }) => planted!(EventLate),
+            _ => false,
+        };
+        if is_early {
+            self.outputs.swap(last - 1, last);
         }
     }
 
@@ -132,12 +149,16 @@ impl Session {
         let state = SessionState::Disconnected;
         self.outputs.push_back(Output::State { state, watchers: Vec::new() });
         for lost in std::mem::take(&mut self.in_flight) {
+            let sent = !planted!(LossDenied);
+            if planted!(AnsweredTwice) {
+                self.done(lost.call, Err(Failure::ConnectionLoss { sent }));
+            }
             match lost.watch {
                 WatchChange::Remove { path, which, locally: true } if lost.call.is_some() => {
                     self.drop_watches(&path, which);
                     self.done(lost.call, Ok(Reply { zxid: Zxid(-1), body: Vec::new() }));
                 }
-                _ => self.done(lost.call, Err(Failure::ConnectionLoss { sent: true })),
+                _ => self.done(lost.call, Err(Failure::ConnectionLoss { sent })),
             }
         }
         self.wait(now);
@@ -178,7 +199,9 @@ impl Session {
             self.done(sent.call, result);
         }
         for (call, _) in std::mem::take(&mut self.waiting) {
-            self.done(call, Err(Failure::Over(state)));
+            if !planted!(WaitingForgotten) {
+                self.done(call, Err(Failure::Over(state)));
+            }
         }
         for auth in std::mem::take(&mut self.auths) {
             self.done(auth.call, Err(Failure::Over(state)));
