@@ -203,8 +203,11 @@ impl Session {
                 self.done(call, Err(Failure::Over(state)));
             }
         }
-        for auth in std::mem::take(&mut self.auths) {
-            self.done(auth.call, Err(Failure::Over(state)));
+        for call in std::mem::take(&mut self.auths).into_iter().flat_map(|auth| auth.calls) {
+            self.done(Some(call), Err(Failure::Over(state)));
+        }
+        for call in std::mem::take(&mut self.closers) {
+            self.done(Some(call), Ok(Reply { zxid: Zxid(-1), body: Vec::new() }));
         }
     }
 

@@ -240,7 +240,8 @@ struct InFlight {
 struct Credential {
     scheme: String,
     auth: Vec<u8>,
-    call: Option<CallId>,
+    /// Who waits for the server's word on them.
+    calls: Vec<CallId>,
 }
 
 /// See the module's documentation.
@@ -264,6 +265,8 @@ pub struct Session {
     waiting: VecDeque<(Option<CallId>, Call)>,
     in_flight: VecDeque<InFlight>,
     closing: bool,
+    /// Who asked for the close besides the first.
+    closers: Vec<CallId>,
     /// When a server was last heard on an established connection.
     last_alive: Option<Millis>,
     /// Whether the present connection is to a server that only reads.
@@ -279,7 +282,8 @@ impl Session {
     pub fn new(config: Config, now: Millis) -> Self {
         let mut random = Random::new(config.seed);
         let known = config.auths.iter().cloned();
-        let auths = known.map(|(scheme, auth)| Credential { scheme, auth, call: None }).collect();
+        let auths =
+            known.map(|(scheme, auth)| Credential { scheme, auth, calls: Vec::new() }).collect();
         let mut session = Self {
             servers: Servers::new(config.servers, &mut random),
             random,
@@ -297,6 +301,7 @@ impl Session {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             closing: false,
+            closers: Vec::new(),
             last_alive: None,
             read_only_now: false,
             search: Search::default(),
@@ -401,14 +406,11 @@ impl Session {
             self.done(Some(id), Err(Failure::Over(state)));
             return;
         }
-        let known = self
-            .auths
-            .iter()
-            .position(|old| old.call.is_none() && old.scheme == scheme && old.auth == auth);
+        let known = self.auths.iter().position(|old| old.scheme == scheme && old.auth == auth);
         let index = known.unwrap_or(self.auths.len());
         match known.and_then(|index| self.auths.get_mut(index)) {
-            Some(old) => old.call = Some(id),
-            None => self.auths.push(Credential { scheme, auth, call: Some(id) }),
+            Some(old) => old.calls.push(id),
+            None => self.auths.push(Credential { scheme, auth, calls: vec![id] }),
         }
         if matches!(self.phase, Phase::Connected) {
             self.send_auth(index, now);
@@ -425,9 +427,7 @@ impl Session {
             }
         }
         for auth in &mut self.auths {
-            if auth.call == Some(id) {
-                auth.call = None;
-            }
+            auth.calls.retain(|call| *call != id);
         }
     }
 
@@ -446,7 +446,9 @@ impl Session {
             WatchKind::PersistentRecursive => WatcherType::PersistentRecursive,
             _ => return,
         };
-        if last && matches!(self.phase, Phase::Connected) && !self.closing {
+        // Somebody else's that is on its way would be removed with it.
+        let is_wanted = self.is_adding(kind, path);
+        if last && !is_wanted && matches!(self.phase, Phase::Connected) && !self.closing {
             let request =
                 Request::RemoveWatches(PathKind { path: Some(path.into()), kind: which as i32 });
             self.waiting.push_back((None, Call::new(&request)));
@@ -459,6 +461,7 @@ impl Session {
     pub fn close(&mut self, id: CallId, now: Millis) {
         match self.phase {
             Phase::Over(_) => self.done(Some(id), Ok(Reply { zxid: Zxid(-1), body: Vec::new() })),
+            _ if self.closing => self.closers.push(id),
             Phase::Connected => {
                 self.closing = true;
                 self.waiting.push_back((Some(id), Call::new(&Request::CloseSession)));
@@ -579,6 +582,15 @@ impl Session {
     }
 
     // ---- inside ---------------------------------------------------------------------------------
+
+    /// Whether a request is under way that leaves such a watch.
+    fn is_adding(&self, kind: WatchKind, path: &str) -> bool {
+        let waiting = self.waiting.iter().map(|(_, call)| &call.watch);
+        let mut changes = self.in_flight.iter().map(|sent| &sent.watch).chain(waiting);
+        changes.any(|change| {
+            matches!(change, WatchChange::Add(_, k, p) if (*k, p.as_str()) == (kind, path))
+        })
+    }
 
     fn has_transport(&self) -> bool {
         matches!(self.phase, Phase::Handshaking { .. } | Phase::Connected)

@@ -29,6 +29,8 @@ impl Session {
 
     fn on_event(&mut self, zxid: Zxid, r: &mut Reader<'_>) -> Result<(), ProtocolError> {
         let event = WatchedEvent::read(r).map_err(|_| ProtocolError)?;
+        // What the user was told of must not be undone by a server that is behind it.
+        self.last_zxid = self.last_zxid.max(zxid);
         let (kind, path) = (EventKind::from(event.event), event.path.into_owned());
         let watchers: Vec<WatchId> = self.watches.fire(kind, &path).into_iter().collect();
         if !watchers.is_empty() {
@@ -39,12 +41,17 @@ impl Session {
 
     fn on_auth_reply(&mut self, header: ReplyHeader) -> Result<(), ProtocolError> {
         let index = self.auths_in_flight.pop_front().ok_or(ProtocolError)?;
-        let call = self.auths.get_mut(index).and_then(|auth| auth.call.take());
-        if header.err == 0 {
-            self.done(call, Ok(Reply { zxid: header.zxid, body: Vec::new() }));
-        } else {
+        let auth = self.auths.get_mut(index);
+        let calls = auth.map(|auth| std::mem::take(&mut auth.calls)).unwrap_or_default();
+        let result = match header.err {
+            0 => Ok(Reply { zxid: header.zxid, body: Vec::new() }),
+            code => Err(Failure::Code(code)),
+        };
+        if result.is_err() {
             self.end(SessionState::AuthFailed);
-            self.done(call, Err(Failure::Code(header.err)));
+        }
+        for call in calls {
+            self.done(Some(call), result.clone());
         }
         Ok(())
     }

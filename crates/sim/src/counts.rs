@@ -60,6 +60,26 @@ counts! {
     resumed: "sessions resumed",
     /// Handshakes answered "no such session".
     refused_sessions: "sessions refused",
+    /// Sessions given up by their client because no server was to be had.
+    given_up: "sessions given up",
+    /// Sessions taken over by another process.
+    taken_over: "sessions taken over",
+    /// Connections on which watches were re-armed.
+    rearmed: "connections re-armed",
+    /// Credentials sent again on a new connection.
+    auths_again: "credentials sent again",
+    /// Writes whose client was told that their outcome is unknown.
+    unknown_outcomes: "writes of unknown outcome",
+    /// Those that were executed.
+    unknown_executed: "writes of unknown outcome executed",
+    /// Requests that failed without having been sent.
+    unsent: "requests failed unsent",
+    /// Requests taken back.
+    cancelled: "requests taken back",
+    /// Watchers dropped.
+    forgotten: "watchers dropped",
+    /// Watches removed by their holder.
+    unwatched: "watches removed",
     /// Sessions closed by their client.
     closed: "sessions closed",
     /// Sessions that expired.
@@ -170,6 +190,8 @@ counts! {
     read_only_reads: "reads without a leader" ensemble,
     /// Writes and new sessions refused there.
     read_only_refusals: "writes refused for want of a leader" ensemble,
+    /// Sessions that left for a server with a leader, once one was found.
+    writable_found: "sessions that left for a leader" ensemble,
     /// Reconfigs that were committed.
     reconfigs: "reconfigs" ensemble,
     /// Reconfigs that changed groups or weights.

@@ -92,6 +92,11 @@ impl History {
         self.sent.insert((sent.session, sent.xid), Rc::clone(sent));
     }
 
+    /// Whether a write that was sent has been executed, or refused.
+    pub fn is_executed(&self, session: SessionId, xid: i32) -> bool {
+        !self.sent.contains_key(&(session, xid))
+    }
+
     /// Somebody was shown the state of `zxid`.
     pub fn reveal(&mut self, zxid: Zxid) -> Check {
         // A new leader names its epoch before the first txn in it.

@@ -232,7 +232,8 @@ fn what_is_cut_off_counts_as_acknowledged_no_more() {
     lead.learn(Conn(7), PacketType::FollowerInfo, before, 3);
     lead.acknowledge(Conn(7), epoch);
     lead.is_disk_working = false;
-    let three = "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant";
+    let three =
+        "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant";
     let proposed = lead.reconfigure(three);
     lead.acknowledge(Conn(7), proposed);
 

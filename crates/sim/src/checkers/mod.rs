@@ -5,6 +5,7 @@ pub mod durability;
 pub mod ephemerals;
 pub mod expiry;
 pub mod liveness;
+pub(crate) mod promises;
 pub mod reads;
 pub mod sequential;
 pub mod session_order;

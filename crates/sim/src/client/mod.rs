@@ -1,69 +1,80 @@
-//! A simulated client: handshake, pipelined requests, watches, reconnecting with its session, silence.
+//! A simulated client: the core that ships (`rookeeper-session`), its user, and the wire between it and
+//! the servers.
 //!
-//! It is as strict as it can be: whatever a reply shows is compared with the history at once, by the
-//! checkers it is handed. It holds no clock and no socket; the world calls [`Client::step`] when it may
-//! act, and [`Client::on_bytes`] when something arrives.
+//! This is the core's shell, as `rookeeper-client`'s driver is: it opens links, carries bytes and time, and
+//! does what the core asks; the user asks for random things. Every frame is looked at both ways
+//! ([`wire`]), and everything the core tells its user is compared with what it must
+//! ([`crate::checkers::promises`]). Processes die: another may then resume the session with what the first
+//! one knew. What no core does (useless, silent and hostile connections) is in [`crate::storm`], but for a
+//! request pipelined behind closeSession, which is sent by hand here.
+//!
+//! It holds no clock and no socket; the world calls [`Client::step`] when it may act, and
+//! [`Client::on_bytes`] when something arrives.
 
+mod wire;
 pub(crate) mod workload;
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use rookeeper_proto::acl::Id;
-use rookeeper_proto::client::reply::EventType;
-use rookeeper_proto::client::request::{Auth, SetWatches, Text};
-use rookeeper_proto::client::{
-    ConnectRequest, ConnectResponse, ReplyHeader, Request, RequestHeader, WatchedEvent,
+use rookeeper_proto::acl::{Id, RequestAcls};
+use rookeeper_proto::client::request::{Auth, Create, PathKind, PathWatch};
+use rookeeper_proto::client::{ConnectRequest, Request, RequestHeader};
+use rookeeper_proto::{OpCode, Reader, SessionId, Xid};
+use rookeeper_session::{
+    Call, CallId, Config, Credentials, EventKind, Failure, Millis, Output, Session, SessionState,
+    WatchChange, WatchKind, WatcherType,
 };
-use rookeeper_proto::password::password;
-use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
 
 use crate::agenda::Event;
+use crate::checkers::promises::Promises;
 use crate::checkers::session_order::SessionOrder;
-use crate::checkers::{reads, watch_order, writes};
 use crate::ctx::Ctx;
-use crate::history::Sent;
-use crate::model::watches::ConnWatches;
 use crate::net::{End, Link, LinkId, Pipe, Segment};
 use crate::server::turn::SUPER_DIGEST;
 use crate::violation::{Check, broken};
+use wire::{Said, Wire};
 use workload::Action;
-
-const NAME: &str = "client";
 
 /// Passwords of the users, `u<n>:pw`.
 pub(crate) fn credentials(user: usize) -> String {
     format!("u{user}:pw")
 }
 
-/// The session a client speaks for.
-#[derive(Debug, Clone, Copy)]
-struct Session {
-    id: SessionId,
-    timeout_ms: u64,
-    next_xid: i32,
+const SCHEME: &str = "digest";
+/// See [`SUPER_DIGEST`].
+const SUPER_SECRET: &str = "super:test";
+/// How long a user waits for a first connection.
+const PATIENCE_US: u64 = 5_000_000;
+
+/// A program that uses the core, until it ends or its session does.
+#[derive(Debug)]
+struct Process {
+    core: Session,
+    promises: Promises,
+    order: SessionOrder,
+    begun_us: u64,
+    /// It has had a connection.
+    is_established: bool,
+    /// A server has said that there is no such session.
+    is_refused: bool,
+    calls: u64,
+    watchers: u64,
+    /// Calls whose body is no request.
+    garbage: BTreeSet<CallId>,
+    /// The number of the newest request.
+    xid: i32,
+    /// Writes of unknown outcome.
+    unknown: Vec<(SessionId, i32)>,
+    /// It has the superuser's power.
+    is_super: bool,
 }
 
-/// One connection of a client.
-#[derive(Debug)]
-struct Conn {
-    link: LinkId,
-    is_open: bool,
-    input: Vec<u8>,
-    unanswered: VecDeque<Rc<Sent>>,
-    auths_unanswered: usize,
-    ids: Rc<[Id]>,
-    /// The identities when something was last shown.
-    ids_shown: Rc<[Id]>,
-    watches: ConnWatches,
-    catch_up: Vec<(EventType, String)>,
-    is_closing: bool,
-    /// It said that it would take a read-only server; and it has got one.
-    takes_read_only: bool,
-    is_read_only: bool,
-    begun_us: u64,
-    heard_us: u64,
-    sent_us: u64,
+impl Process {
+    fn next_call(&mut self) -> CallId {
+        self.calls += 1;
+        CallId(self.calls)
+    }
 }
 
 /// A client.
@@ -71,17 +82,27 @@ struct Conn {
 pub(crate) struct Client {
     index: usize,
     host: u8,
+    who: Rc<str>,
+    path: String,
     users: Rc<[Id]>,
-    session: Option<Session>,
-    conn: Option<Conn>,
-    order: SessionOrder,
-    seen: Zxid,
-    /// Watches to re-arm after a reconnect.
-    kept_watches: Option<[Vec<String>; 5]>,
+    process: Option<Process>,
+    wire: Option<Wire>,
+    /// The session of a process that died, and the number of its next request.
+    left: Option<(Credentials, i32)>,
+    /// When the link in use is open.
+    opens_at_us: Option<u64>,
+    /// When the user does something next.
+    acts_at_us: u64,
+    /// How much later than usual that is.
+    late_us: u64,
+    wakes_at_us: Option<u64>,
     next_turn: u64,
+    /// The network has cut the connection.
+    is_cut: bool,
     pub(crate) frozen_until_us: u64,
     /// Requests sent since faults ended, and answered: writes, reads.
     pub(crate) served: (u64, u64),
+    is_leaving: bool,
     is_drained: bool,
     /// It does only what the operator asks it to do.
     is_operator: bool,
@@ -92,15 +113,21 @@ impl Client {
         Self {
             index,
             host: 1 + (index % 4) as u8,
+            who: Rc::from(format!("client{index}")),
+            path: format!("/proof{index}"),
             users,
-            session: None,
-            conn: None,
-            order: SessionOrder::default(),
-            seen: Zxid::ZERO,
-            kept_watches: None,
+            process: None,
+            wire: None,
+            left: None,
+            opens_at_us: None,
+            acts_at_us: 0,
+            late_us: 0,
+            wakes_at_us: None,
             next_turn: 0,
+            is_cut: false,
             frozen_until_us: 0,
             served: (0, 0),
+            is_leaving: false,
             is_drained: false,
             is_operator: false,
         }
@@ -111,578 +138,605 @@ impl Client {
         Self { is_operator: true, ..Self::new(index, users) }
     }
 
-    /// Sends what the operator wants, if it can; with the superuser's power or without.
-    pub(crate) fn operate(&mut self, ctx: &mut Ctx, request: &Request<'_>, is_super: bool) {
-        let Some(conn) = self.conn.as_ref().filter(|conn| conn.is_open && !conn.is_closing) else {
-            return;
-        };
-        if is_super && !conn.ids.iter().any(|id| id.scheme == "super") {
-            let digest = Id { scheme: "digest".to_owned(), id: SUPER_DIGEST.to_owned() };
-            let power = Id { scheme: "super".to_owned(), id: String::new() };
-            self.authenticate(ctx, "super:test", &[power, digest]);
+    /// Asks what the operator wants, if it can; with the superuser's power or without.
+    pub(crate) fn operate(
+        &mut self,
+        ctx: &mut Ctx,
+        request: &Request<'_>,
+        is_super: bool,
+    ) -> Check {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        if !process.core.state().is_connected() {
+            return Ok(());
         }
-        let mut body = Vec::new();
-        request.write(&mut body);
-        self.send(ctx, request.op(), &body, false);
-    }
-
-    fn who(&self) -> String {
-        format!("client{}", self.index)
+        if is_super && !process.is_super {
+            process.is_super = true;
+            let (id, secret) = (process.next_call(), SUPER_SECRET.as_bytes().to_vec());
+            process.promises.asked_auth(id, &secret);
+            self.with_core(ctx, |core, now| core.add_auth(id, SCHEME.to_owned(), secret, now))?;
+        }
+        self.ask(ctx, Call::new(request), false)
     }
 
     /// The link in use.
     pub(crate) fn link(&self) -> Option<LinkId> {
-        self.conn.as_ref().map(|conn| conn.link)
+        self.wire.as_ref().map(|wire| wire.link)
     }
 
     /// Its session.
     pub(crate) fn session_id(&self) -> Option<SessionId> {
-        self.session.map(|session| session.id)
+        let known = self.process.as_ref().and_then(|process| process.core.credentials());
+        known.map(|known| known.session)
     }
 
     /// For the words of a liveness violation.
     pub(crate) fn state(&self) -> String {
-        let conn = self.conn.as_ref().map(|conn| {
-            let waiting = conn.unanswered.front().map(|sent| (sent.op, sent.xid));
-            format!(
-                "open {}, {} unanswered, first {waiting:?}",
-                conn.is_open,
-                conn.unanswered.len()
-            )
+        let (who, wire) = (&self.who, self.wire.as_ref().map(Wire::state));
+        let core = self.process.as_ref().map(|process| {
+            (process.core.state(), process.core.pending(), process.core.timeout_ms())
         });
-        format!(
-            "client{} session {:?} conn {conn:?} served {:?}",
-            self.index, self.session, self.served
-        )
+        let (session, served) = (self.session_id(), self.served);
+        format!("{who} session {session:?} core {core:?} conn {wire:?} served {served:?}")
+    }
+
+    // ---- time -----------------------------------------------------------------------------------
+
+    /// Lets the user act soon.
+    pub(crate) fn wake(&mut self, ctx: &mut Ctx, in_us: u64) {
+        self.acts_at_us = ctx.now_us + in_us;
+        self.plan(ctx);
     }
 
     /// Schedules the next step.
-    pub(crate) fn wake(&mut self, ctx: &mut Ctx, in_us: u64) {
-        self.next_turn += 1;
-        let at_us = (ctx.now_us + in_us).max(self.frozen_until_us);
-        ctx.agenda.push(at_us, Event::Client { client: self.index, turn: self.next_turn });
-    }
-
-    /// Does something. `ops_left` is what all clients together may still send.
-    pub(crate) fn step(&mut self, ctx: &mut Ctx, turn: u64, ops_left: &mut u64) {
-        if turn != self.next_turn || self.is_drained {
-            return;
+    fn plan(&mut self, ctx: &mut Ctx) {
+        let core = self.process.as_ref().and_then(|process| process.core.deadline());
+        let core_us = core.map_or(u64::MAX, |ms| ms.saturating_mul(1000));
+        let user_us = if self.is_drained { u64::MAX } else { self.acts_at_us };
+        let mut at_us = core_us.min(user_us).min(self.opens_at_us.unwrap_or(u64::MAX));
+        if self.is_cut || self.is_leaving {
+            at_us = ctx.now_us;
         }
-        let timeout_us = self.session.map_or(3_000_000, |session| session.timeout_ms * 1000);
-        let next_us = match &self.conn {
-            None => {
-                self.connect(ctx);
-                ctx.rng.between(1000, 50_000)
-            }
-            Some(conn) if !conn.is_open => {
-                if conn.begun_us + timeout_us.max(500_000) < ctx.now_us {
-                    self.disconnect(ctx, "no answer to the handshake");
-                }
-                ctx.rng.between(10_000, 200_000)
-            }
-            Some(conn) if conn.heard_us + timeout_us * 2 / 3 < ctx.now_us => {
-                self.disconnect(ctx, "nothing heard");
-                ctx.rng.spread(20_000)
-            }
-            Some(_) => {
-                self.act(ctx, ops_left, timeout_us);
-                let think = ctx.plan.habits.think_us;
-                ctx.rng.spread(think).min(timeout_us / 8 + 1)
-            }
-        };
-        self.wake(ctx, next_us);
+        let at_us = at_us.max(ctx.now_us).max(self.frozen_until_us);
+        if at_us < u64::MAX / 2 && self.wakes_at_us.is_none_or(|planned| at_us < planned) {
+            self.wakes_at_us = Some(at_us);
+            self.next_turn += 1;
+            ctx.agenda.push(at_us, Event::Client { client: self.index, turn: self.next_turn });
+        }
     }
 
-    fn act(&mut self, ctx: &mut Ctx, ops_left: &mut u64, timeout_us: u64) {
-        let Some(conn) = &self.conn else { return };
-        let is_free = (conn.unanswered.len() as u64) < ctx.plan.habits.window && !conn.is_closing;
+    /// Does what is due. `ops_left` is what all clients together may still ask.
+    pub(crate) fn step(&mut self, ctx: &mut Ctx, turn: u64, ops_left: &mut u64) -> Check {
+        if turn != self.next_turn {
+            return Ok(());
+        }
+        self.wakes_at_us = None;
+        if ctx.now_us < self.frozen_until_us {
+            self.plan(ctx);
+            return Ok(());
+        }
+        if std::mem::take(&mut self.is_cut) {
+            self.lose_transport(ctx)?;
+        }
+        if self.opens_at_us.is_some_and(|at_us| at_us <= ctx.now_us) {
+            self.opens_at_us = None;
+            self.with_core(ctx, |core, now| core.connected(now))?;
+        }
+        if self.core_is_due(ctx) {
+            self.with_core(ctx, |core, now| core.tick(now))?;
+        }
+        if std::mem::take(&mut self.is_leaving) {
+            self.leave(ctx)?;
+        }
+        if self.acts_at_us <= ctx.now_us && !self.is_drained {
+            let pause_us = self.act(ctx, ops_left)?;
+            self.acts_at_us = ctx.now_us + pause_us + std::mem::take(&mut self.late_us);
+        }
+        self.plan(ctx);
+        Ok(())
+    }
+
+    fn core_is_due(&self, ctx: &Ctx) -> bool {
+        let deadline = self.process.as_ref().and_then(|process| process.core.deadline());
+        deadline.is_some_and(|deadline| deadline <= now_ms(ctx))
+    }
+
+    // ---- the user -------------------------------------------------------------------------------
+
+    /// The user does something; returns the pause before the next thing.
+    fn act(&mut self, ctx: &mut Ctx, ops_left: &mut u64) -> Check<u64> {
+        let Some(process) = &self.process else {
+            self.start(ctx)?;
+            return Ok(ctx.rng.between(1000, 50_000));
+        };
+        if !process.is_established && process.begun_us + PATIENCE_US < ctx.now_us {
+            self.die(ctx, "no connection in time");
+            return Ok(ctx.rng.spread(20_000));
+        }
+        // What is asked without a connection mostly fails unsent: a little of it is enough.
+        let is_likely = process.core.state().is_connected() || ctx.rng.chance(50);
+        let is_free = is_likely && (process.core.pending() as u64) < ctx.plan.habits.window + 2;
+        let timeout_us = process.core.timeout_ms().saturating_mul(1000);
         if is_free && ctx.is_healing {
-            self.send_proof(ctx);
+            self.ask_proof(ctx)?;
         } else if is_free && *ops_left > 0 && !self.is_operator {
             *ops_left -= 1;
             ctx.counts.operations += 1;
-            self.send_random(ctx);
-        } else if conn.sent_us + timeout_us / 3 < ctx.now_us && !conn.is_closing {
-            self.send(ctx, OpCode::Ping, &[], false);
+            self.ask_random(ctx)?;
         }
+        let think = ctx.plan.habits.think_us;
+        Ok(ctx.rng.spread(think).min(timeout_us / 8 + 1))
     }
 
-    fn send_random(&mut self, ctx: &mut Ctx) {
+    /// A process begins: with a new session, or with one that another has left.
+    fn start(&mut self, ctx: &mut Ctx) -> Check {
+        let max_ms = ctx.plan.replica.max_session_timeout_ms as u64;
+        let min_ms = ctx.plan.replica.min_session_timeout_ms as u64;
+        let timeout_ms = if ctx.rng.chance(100) && !ctx.is_healing {
+            ctx.rng.pick(&[0, 1, u32::MAX])
+        } else {
+            ctx.rng.between(min_ms, max_ms) as u32
+        };
+        let (resume, first_xid) = match self.left.take() {
+            Some((left, xid)) => (Some(left), xid),
+            None => (None, 1),
+        };
+        ctx.counts.taken_over += u64::from(resume.is_some());
+        let share = ctx.plan.habits.read_only_per_mille;
+        let known = if ctx.rng.chance(100) { vec![credentials(0)] } else { Vec::new() };
+        let auths = known.iter().map(|secret| (SCHEME.to_owned(), secret.as_bytes().to_vec()));
+        let config = Config {
+            servers: ctx.machines.len(),
+            timeout_ms,
+            seed: ctx.rng.u64(),
+            in_flight_max: ctx.plan.habits.window as usize,
+            fail_fast: ctx.rng.chance(300),
+            resume: resume.clone(),
+            first_xid,
+            auths: auths.collect(),
+            read_only: share > 0 && ctx.rng.chance(share),
+            ..Config::default()
+        };
+        let secrets = known.into_iter().map(String::into_bytes).collect();
+        let promises = Promises::new(config.fail_fast, resume, secrets);
+        ctx.note(&self.who, format_args!("begins, time-out {timeout_ms}"));
+        self.process = Some(Process {
+            core: Session::new(config, now_ms(ctx)),
+            promises,
+            order: SessionOrder::default(),
+            begun_us: ctx.now_us,
+            is_established: false,
+            is_refused: false,
+            calls: 0,
+            watchers: 0,
+            garbage: BTreeSet::new(),
+            xid: first_xid - 1,
+            unknown: Vec::new(),
+            is_super: false,
+        });
+        self.settle(ctx)
+    }
+
+    fn ask_random(&mut self, ctx: &mut Ctx) -> Check {
         let users = Rc::clone(&self.users);
-        match workload::draw(&ctx.plan, &mut ctx.rng, &users) {
-            Action::Send(requests) => {
-                for (op, body, is_garbage) in requests {
-                    self.send(ctx, op, &body, is_garbage);
+        let Some(process) = &mut self.process else { return Ok(()) };
+        match workload::draw(&ctx.plan, &mut ctx.rng, &users, &mut process.watchers) {
+            Action::Ask(calls) => {
+                for (call, is_garbage) in calls {
+                    self.ask(ctx, call, is_garbage)?;
                 }
             }
-            Action::Auth(user) => self.send_auth(ctx, user),
-            Action::Close => self.close_session(ctx),
-            Action::Drop => self.disconnect(ctx, "so it pleases"),
+            Action::Auth(user) => {
+                let (id, secret) = (process.next_call(), credentials(user).into_bytes());
+                process.promises.asked_auth(id, &secret);
+                let scheme = SCHEME.to_owned();
+                self.with_core(ctx, |core, now| core.add_auth(id, scheme, secret, now))?;
+            }
+            Action::Close => self.close(ctx)?,
+            Action::Drop if ctx.rng.chance(ctx.plan.habits.rearm_per_mille) => {
+                self.lose_transport(ctx)?;
+            }
+            Action::Drop => {
+                let known = process.core.credentials().cloned();
+                self.left = known.map(|known| (known, process.xid + 1));
+                self.die(ctx, "so it pleases");
+                if ctx.rng.chance(100) {
+                    // The next one may come too late.
+                    let max_ms = ctx.plan.replica.max_session_timeout_ms as u64;
+                    self.late_us = ctx.rng.between(1000, 3 * max_ms * 1000);
+                }
+            }
+            Action::Cancel => {
+                if let Some(id) = process.promises.one_pending(ctx.rng.index(100)) {
+                    ctx.counts.cancelled += 1;
+                    process.promises.cancelled(id);
+                    self.with_core(ctx, |core, _| core.cancel(id))?;
+                }
+            }
+            Action::Unwatch => {
+                if let Some((_, kind, path)) = process.promises.one_watch(ctx.rng.index(100)) {
+                    let which = match kind {
+                        _ if ctx.rng.chance(300) => WatcherType::Any,
+                        WatchKind::Data | WatchKind::Exist => WatcherType::Data,
+                        WatchKind::Child => WatcherType::Children,
+                        WatchKind::Persistent => WatcherType::Persistent,
+                        WatchKind::PersistentRecursive => WatcherType::PersistentRecursive,
+                    };
+                    let kind = which as i32;
+                    let request =
+                        Request::RemoveWatches(PathKind { path: Some(path.as_str().into()), kind });
+                    let call = Call::new(&request);
+                    let watch = WatchChange::Remove { path, which, locally: ctx.rng.chance(300) };
+                    self.ask(ctx, Call { watch, ..call }, false)?;
+                }
+            }
+            Action::Forget => {
+                if let Some((id, kind, path)) = process.promises.one_watch(ctx.rng.index(100)) {
+                    ctx.counts.forgotten += 1;
+                    process.promises.forgot(id, kind, &path);
+                    self.with_core(ctx, |core, now| core.forget_watch(id, kind, &path, now))?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn ask(&mut self, ctx: &mut Ctx, call: Call, is_garbage: bool) -> Check {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let id = process.next_call();
+        if is_garbage {
+            process.garbage.insert(id);
+        }
+        process.promises.asked(id, &call);
+        self.with_core(ctx, |core, now| core.submit(id, call, now))
     }
 
     /// Behind the faults: a write that must succeed, and a read.
-    fn send_proof(&mut self, ctx: &mut Ctx) {
+    fn ask_proof(&mut self, ctx: &mut Ctx) -> Check {
         if self.served.0 > 0 && self.served.1 > 0 {
-            return self.send_ping_if_idle(ctx);
+            return Ok(());
         }
-        let path = format!("/proof{}", self.index);
-        let mut body = Vec::new();
-        let create = rookeeper_proto::client::request::Create {
-            path: Some(path.as_str().into()),
+        let create = Create {
+            path: Some(self.path.as_str().into()),
             data: None,
-            acls: Some(rookeeper_proto::acl::RequestAcls::Open),
+            acls: Some(RequestAcls::Open),
             flags: 2,
             ttl_ms: -1,
         };
-        Request::Create(create).write(&mut body);
-        self.send(ctx, OpCode::Create, &body, false);
-        body.clear();
-        let read =
-            rookeeper_proto::client::request::PathWatch { path: Some("/".into()), watch: false };
-        Request::GetChildren2(read).write(&mut body);
-        self.send(ctx, OpCode::GetChildren2, &body, false);
-    }
-
-    fn send_ping_if_idle(&mut self, ctx: &mut Ctx) {
-        if self.conn.as_ref().is_some_and(|conn| conn.unanswered.is_empty()) {
-            self.send(ctx, OpCode::Ping, &[], false);
-        }
+        let write = Call::new(&Request::Create(create));
+        let read = PathWatch { path: Some("/".into()), watch: false };
+        self.ask(ctx, write, false)?;
+        self.ask(ctx, Call::new(&Request::GetChildren2(read)), false)
     }
 
     /// Closes the session properly.
-    pub(crate) fn close_session(&mut self, ctx: &mut Ctx) {
-        self.send(ctx, OpCode::CloseSession, &[], false);
-        if let Some(conn) = &mut self.conn {
-            conn.is_closing = true;
-        }
-        // Pipelined behind it: must be neither executed nor answered.
-        if ctx.rng.chance(300) {
-            let body = [0, 0, 0, 1, b'/', 0];
-            self.send_unanswered(ctx, OpCode::GetData, &body);
-        }
+    fn close(&mut self, ctx: &mut Ctx) -> Check {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let id = process.next_call();
+        process.promises.asked_close(id);
+        self.with_core(ctx, |core, now| core.close(id, now))
+    }
+
+    /// The process is gone from one moment to the next. Its session lives on.
+    fn die(&mut self, ctx: &mut Ctx, why: &str) {
+        ctx.note(&self.who, format_args!("dies: {why}"));
+        self.hang_up(ctx);
+        self.end_process(ctx);
+    }
+
+    fn end_process(&mut self, ctx: &mut Ctx) {
+        let Some(process) = self.process.take() else { return };
+        let executed = |write: &&(SessionId, i32)| ctx.history.is_executed(write.0, write.1);
+        ctx.counts.unknown_executed += process.unknown.iter().filter(executed).count() as u64;
     }
 
     /// The run is over for this client: it closes its session or vanishes.
     pub(crate) fn drain(&mut self, ctx: &mut Ctx) {
         self.is_drained = true;
-        let is_open = self.conn.as_ref().is_some_and(|conn| conn.is_open && !conn.is_closing);
-        if is_open && ctx.rng.chance(500) {
-            self.close_session(ctx);
-        } else {
-            self.disconnect(ctx, "it vanishes");
-        }
+        self.is_leaving = true;
+        self.plan(ctx);
     }
 
-    fn connect(&mut self, ctx: &mut Ctx) {
+    fn leave(&mut self, ctx: &mut Ctx) -> Check {
+        let is_open = self.wire.as_ref().is_some_and(|wire| wire.is_open && !wire.is_closing);
+        if is_open && ctx.rng.chance(500) {
+            return self.close(ctx);
+        }
+        self.die(ctx, "it vanishes");
+        Ok(())
+    }
+
+    // ---- the core's shell -----------------------------------------------------------------------
+
+    /// Hands the core something, and does what it wants done then.
+    fn with_core(&mut self, ctx: &mut Ctx, input: impl FnOnce(&mut Session, Millis)) -> Check {
+        if let Some(process) = &mut self.process {
+            input(&mut process.core, now_ms(ctx));
+        }
+        self.settle(ctx)
+    }
+
+    fn settle(&mut self, ctx: &mut Ctx) -> Check {
+        loop {
+            let Some(process) = &mut self.process else { return Ok(()) };
+            if let Some(output) = process.core.poll() {
+                process.promises.told(&output)?;
+                self.carry_out(ctx, output)?;
+                continue;
+            }
+            if let Some(server) = process.core.whom_to_ask() {
+                if ctx.facts.serving.contains_key(&server) {
+                    ctx.counts.writable_found += 1;
+                    process.core.found_writable(server, now_ms(ctx));
+                }
+                continue;
+            }
+            let bytes = std::mem::take(process.core.outgoing());
+            if bytes.is_empty() {
+                break;
+            }
+            self.send(ctx, &bytes)?;
+        }
+        let Some(process) = &self.process else { return Ok(()) };
+        process.promises.settled()?;
+        if process.core.deadline().is_none() {
+            self.end_process(ctx);
+            self.acts_at_us = ctx.now_us + ctx.rng.spread(20_000);
+        }
+        self.plan(ctx);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, ctx: &mut Ctx, output: Output) -> Check {
+        match output {
+            Output::Connect { server } => self.dial(ctx, server),
+            Output::Disconnect => {
+                self.check_watches(ctx)?;
+                self.hang_up(ctx);
+            }
+            Output::Done { call, result } => {
+                if let Err(failure) = result {
+                    let is_unsent = matches!(
+                        failure,
+                        Failure::Over(_) | Failure::ConnectionLoss { sent: false }
+                    );
+                    ctx.counts.unsent += u64::from(is_unsent);
+                    let who = &self.who;
+                    ctx.trace.line(ctx.now_us, who, format_args!("call {} {failure:?}", call.0));
+                }
+            }
+            Output::Event { kind, watchers, path, .. } => {
+                let is_removal = matches!(
+                    kind,
+                    EventKind::DataWatchRemoved
+                        | EventKind::ChildWatchRemoved
+                        | EventKind::PersistentWatchRemoved
+                );
+                ctx.counts.unwatched += u64::from(is_removal);
+                let who = &self.who;
+                ctx.trace.line(
+                    ctx.now_us,
+                    who,
+                    format_args!("told {kind:?} of {path} {watchers:?}"),
+                );
+            }
+            Output::State { state, .. } => {
+                let is_refused = self.process.as_ref().is_some_and(|process| process.is_refused);
+                if state == SessionState::Expired && !is_refused {
+                    ctx.counts.given_up += 1;
+                }
+                ctx.note(&self.who, format_args!("is {state:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn dial(&mut self, ctx: &mut Ctx, server: usize) {
         let link = LinkId(ctx.next_link);
         ctx.next_link += 1;
-        let (end, host, server) = (End::Client(self.index), self.host, ctx.a_server());
+        let (end, host) = (End::Client(self.index), self.host);
         let new = Link { end, host, server, up: Pipe::default(), down: Pipe::default() };
         ctx.links.insert(link, new);
         let delay = ctx.latency_us();
         push(ctx, link, delay, Segment::Open);
-        let timeout_ms = if ctx.rng.chance(100) {
-            ctx.rng.pick(&[-1, 0, 1, i32::MAX])
-        } else {
-            let max = ctx.plan.replica.max_session_timeout_ms as u64;
-            ctx.rng.between(ctx.plan.replica.min_session_timeout_ms as u64, max) as i32
+        ctx.note(&self.who, format_args!("connect link {} server{}", link.0, server + 1));
+        self.wire = Some(Wire::new(link, Rc::clone(&self.who), self.host));
+        // Mostly at once; now and then the first packet is lost.
+        let opens_us = match ctx.rng.below(20) {
+            0 => ctx.rng.between(1000, 3_000_000),
+            1..6 => 2 * delay,
+            _ => 0,
         };
-        let id = self.session_id().unwrap_or(SessionId::NONE);
-        let password = password(id);
-        let read_only = ctx.rng.chance(800).then_some(false);
-        let share = ctx.plan.habits.read_only_per_mille;
-        let takes_read_only = share > 0 && ctx.rng.chance(share);
-        let request = ConnectRequest {
-            protocol_version: 0,
-            last_zxid_seen: self.seen,
-            timeout_ms,
-            session: id,
-            password: Some(&password),
-            read_only: if takes_read_only { Some(true) } else { read_only },
-        };
-        let mut body = Vec::new();
-        request.write(&mut body);
-        ctx.note(
-            &self.who(),
-            format_args!("connect link {} server{} session {id}", link.0, server + 1),
-        );
-        let ip = Id { scheme: "ip".to_owned(), id: format!("10.0.0.{}", self.host) };
-        let ids: Rc<[Id]> = Rc::from([ip]);
-        self.conn = Some(Conn {
-            link,
-            is_open: false,
-            input: Vec::new(),
-            unanswered: VecDeque::new(),
-            auths_unanswered: 0,
-            ids_shown: Rc::clone(&ids),
-            ids,
-            watches: ConnWatches::default(),
-            catch_up: Vec::new(),
-            is_closing: false,
-            takes_read_only,
-            is_read_only: false,
-            begun_us: ctx.now_us,
-            heard_us: ctx.now_us,
-            sent_us: ctx.now_us,
-        });
-        transmit(ctx, link, &body);
+        self.opens_at_us = Some(ctx.now_us + opens_us);
+        if let Some(process) = &mut self.process {
+            process.order.on_connection();
+        }
     }
 
-    /// Drops the connection; the session lives on.
-    pub(crate) fn disconnect(&mut self, ctx: &mut Ctx, why: &str) {
-        let Some(conn) = self.conn.take() else { return };
-        ctx.note(&self.who(), format_args!("disconnect link {}: {why}", conn.link.0));
-        self.lose(ctx, &conn);
-        if let Some(link) = ctx.links.get_mut(&conn.link) {
+    fn check_watches(&mut self, ctx: &Ctx) -> Check {
+        let (Some(process), Some(wire)) = (&mut self.process, &self.wire) else { return Ok(()) };
+        if !wire.is_open {
+            return Ok(());
+        }
+        process.promises.check_watches(&wire.watches, &ctx.history.model)
+    }
+
+    /// Ends the connection from this side.
+    fn hang_up(&mut self, ctx: &mut Ctx) {
+        self.opens_at_us = None;
+        let Some(wire) = self.wire.take() else { return };
+        ctx.note(&self.who, format_args!("hangs up link {}", wire.link.0));
+        ctx.counts.filtered_events += wire.watches.filtered;
+        if let Some(process) = &mut self.process {
+            process.unknown.extend(wire.writes_unanswered());
+        }
+        ctx.counts.unknown_outcomes += wire.writes_unanswered().count() as u64;
+        if let Some(link) = ctx.links.get_mut(&wire.link) {
             link.down.clear();
         }
         let delay = ctx.latency_us();
-        push(ctx, conn.link, delay, Segment::Closed);
+        push(ctx, wire.link, delay, Segment::Closed);
     }
 
-    fn lose(&mut self, ctx: &mut Ctx, conn: &Conn) {
-        ctx.counts.filtered_events += conn.watches.filtered;
-        if conn.is_open && ctx.rng.chance(ctx.plan.habits.rearm_per_mille) {
-            self.kept_watches = Some(conn.watches.lists(&ctx.history.model));
-        }
-        if conn.is_closing {
-            // Whether the session was closed is unknown; nothing more is wanted of it.
-            self.session = None;
-        }
+    /// The network cuts the connection; both ends hear of it.
+    pub(crate) fn disconnect(&mut self, ctx: &mut Ctx, why: &str) {
+        let Some(link) = self.link() else { return };
+        ctx.note(&self.who, format_args!("disconnect link {}: {why}", link.0));
+        let delay = ctx.latency_us();
+        push(ctx, link, delay, Segment::Closed);
+        self.is_cut = true;
+        self.plan(ctx);
     }
 
     /// The server, or the network, has ended the connection.
-    pub(crate) fn on_closed(&mut self, ctx: &mut Ctx, link: LinkId) {
+    pub(crate) fn on_closed(&mut self, ctx: &mut Ctx, link: LinkId) -> Check {
         if self.link() != Some(link) {
-            return;
+            return Ok(());
         }
-        let Some(conn) = self.conn.take() else { return };
-        ctx.note(&self.who(), format_args!("link {} closed by the server", link.0));
-        self.lose(ctx, &conn);
-        let delay = ctx.latency_us();
-        push(ctx, link, delay, Segment::Closed);
-        let pause = ctx.rng.spread(20_000);
-        self.wake(ctx, pause);
+        ctx.note(&self.who, format_args!("link {} closed by the server", link.0));
+        self.lose_transport(ctx)
     }
 
-    fn send_auth(&mut self, ctx: &mut Ctx, user: usize) {
-        let id = self.users[user].clone();
-        self.authenticate(ctx, &credentials(user), &[id]);
+    fn lose_transport(&mut self, ctx: &mut Ctx) -> Check {
+        let Some(link) = self.link() else { return Ok(()) };
+        let was_open = self.opens_at_us.take().is_none();
+        self.with_core(ctx, |core, now| match was_open {
+            true => core.disconnected(now),
+            false => core.connect_failed(now),
+        })?;
+        if self.link() == Some(link) {
+            return broken("promises", "the core clings to a connection that is lost");
+        }
+        Ok(())
     }
 
-    fn authenticate(&mut self, ctx: &mut Ctx, secret: &str, ids: &[Id]) {
-        let who = self.who();
-        let Some(conn) = &mut self.conn else { return };
-        let auth = Auth { kind: 0, scheme: Some("digest".into()), auth: Some(secret.as_bytes()) };
-        let mut body = Vec::new();
-        Request::Auth(auth).write(&mut body);
-        let fresh = ids.iter().filter(|id| !conn.ids.contains(id)).cloned();
-        conn.ids = conn.ids.iter().cloned().chain(fresh).collect();
-        conn.auths_unanswered += 1;
-        ctx.trace.line(ctx.now_us, &who, format_args!("auth as {secret}"));
-        let bytes = workload::frame(Xid::AUTH.0, OpCode::Auth, &body);
-        let link = conn.link;
-        transmit(ctx, link, &bytes);
+    /// Sends what the core has written.
+    fn send(&mut self, ctx: &mut Ctx, mut bytes: &[u8]) -> Check {
+        while let Some((prefix, rest)) = bytes.split_first_chunk::<4>() {
+            let len = usize::try_from(i32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
+            let Some((frame, rest)) = rest.split_at_checked(len) else {
+                return broken("promises", "the core wrote half a frame");
+            };
+            bytes = rest;
+            let (Some(process), Some(wire)) = (&mut self.process, &mut self.wire) else {
+                return broken("promises", "the core wrote without a connection");
+            };
+            if wire.is_begun {
+                Self::send_request(ctx, process, wire, &self.users, frame)?;
+            } else {
+                let Ok(request) = ConnectRequest::read(&mut Reader::new(frame)) else {
+                    return broken("promises", "the core's handshake cannot be decoded");
+                };
+                process.promises.sent_connect(&request)?;
+                wire.session = request.session;
+                wire.takes_read_only = request.read_only == Some(true);
+                wire.is_begun = true;
+            }
+            let link = wire.link;
+            transmit(ctx, link, frame);
+            // Pipelined behind closeSession: must be neither executed nor answered.
+            if wire.is_closing && ctx.rng.chance(300) {
+                let body = [0, 0, 0, 1, b'/', 0];
+                transmit(ctx, link, &workload::frame(process.xid + 1, OpCode::GetData, &body));
+            }
+        }
+        Ok(())
     }
 
-    fn send_unanswered(&mut self, ctx: &mut Ctx, op: OpCode, body: &[u8]) {
-        let (Some(conn), Some(session)) = (&self.conn, &mut self.session) else { return };
-        let link = conn.link;
-        let bytes = workload::frame(session.next_xid, op, body);
-        session.next_xid += 1;
-        transmit(ctx, link, &bytes);
-    }
-
-    fn send(&mut self, ctx: &mut Ctx, op: OpCode, body: &[u8], is_garbage: bool) {
-        let who = self.who();
-        let (Some(conn), Some(session)) = (&mut self.conn, &mut self.session) else { return };
-        let xid = if op == OpCode::Ping {
-            Xid::PING.0
-        } else {
-            session.next_xid += 1;
-            session.next_xid - 1
+    fn send_request(
+        ctx: &mut Ctx,
+        process: &mut Process,
+        wire: &mut Wire,
+        users: &[Id],
+        frame: &[u8],
+    ) -> Check {
+        let mut reader = Reader::new(frame);
+        let header = RequestHeader::read(&mut reader).ok();
+        let known = header.and_then(|header| Some((header.xid, OpCode::from_i32(header.op)?)));
+        let Some((xid, op)) = known else {
+            return broken("promises", "the core sent a frame without a good header");
         };
-        let sent = Rc::new(Sent {
-            session: session.id,
-            xid,
-            op,
-            frame: workload::frame(xid, op, body),
-            ids: Rc::clone(&conn.ids),
-            // Reads of an ensemble may be as old as what their session has seen.
-            floor: match ctx.is_ensemble() && (!op.is_write() || is_garbage) {
-                true => self.seen,
-                false => ctx.history.revealed,
-            },
-            is_garbage,
-        });
-        if op.is_write() && !is_garbage {
-            ctx.history.on_sent(&sent);
+        if op == OpCode::Auth {
+            let Ok(Request::Auth(Auth { auth: Some(secret), .. })) = Request::read(op, &mut reader)
+            else {
+                return broken("promises", "the core's credentials cannot be decoded");
+            };
+            if secret == SUPER_SECRET.as_bytes() {
+                let digest = Id { scheme: SCHEME.to_owned(), id: SUPER_DIGEST.to_owned() };
+                let power = Id { scheme: "super".to_owned(), id: String::new() };
+                wire.on_auth(&[power, digest]);
+                return process.promises.sent_auth(secret);
+            }
+            let user = (0..users.len()).find(|&user| credentials(user).as_bytes() == secret);
+            let Some(id) = user.and_then(|user| users.get(user)) else {
+                return broken("promises", "the core sent credentials nobody gave it");
+            };
+            wire.on_auth(std::slice::from_ref(id));
+            return process.promises.sent_auth(secret);
         }
-        ctx.counts.requests += 1;
-        if ctx.trace.is_on() {
-            let request = sent.request();
-            ctx.trace.line(ctx.now_us, &who, format_args!("send xid {xid} {request:?}"));
+        let mut is_garbage = false;
+        if op != OpCode::Ping {
+            if xid.0 <= process.xid {
+                let what = format!("xid {} was sent behind {}", xid.0, process.xid);
+                return broken("promises", what);
+            }
+            process.xid = xid.0;
+            let call = process.promises.sent(op, reader.rest())?;
+            is_garbage = call.is_some_and(|call| process.garbage.remove(&call));
+        } else if xid != Xid::PING {
+            return broken("promises", format!("a ping has xid {}", xid.0));
         }
-        conn.sent_us = ctx.now_us;
-        conn.unanswered.push_back(Rc::clone(&sent));
-        let link = conn.link;
-        transmit(ctx, link, &sent.frame);
+        ctx.counts.rearmed += u64::from(matches!(op, OpCode::SetWatches | OpCode::SetWatches2));
+        wire.on_request(ctx, &process.order, (xid, op, frame.to_vec()), is_garbage)
     }
 
     /// Bytes arrived.
     pub(crate) fn on_bytes(&mut self, ctx: &mut Ctx, link: LinkId, bytes: &[u8]) -> Check {
-        let Some(conn) = self.conn.as_mut().filter(|conn| conn.link == link) else { return Ok(()) };
-        conn.heard_us = ctx.now_us;
-        conn.input.extend_from_slice(bytes);
-        loop {
-            let Some(conn) = self.conn.as_mut().filter(|conn| conn.link == link) else {
-                return Ok(());
-            };
-            let Some(prefix) = conn.input.first_chunk::<4>() else { return Ok(()) };
-            let Ok(len) = usize::try_from(i32::from_be_bytes(*prefix)) else {
-                return broken(NAME, "a frame of negative length");
-            };
-            if conn.input.len() < 4 + len {
-                return Ok(());
-            }
-            let frame: Vec<u8> = conn.input.drain(..4 + len).skip(4).collect();
-            if conn.is_open {
-                self.on_frame(ctx, &frame)?;
-            } else {
-                self.on_connected(ctx, &frame)?;
-            }
-        }
-    }
-
-    fn on_connected(&mut self, ctx: &mut Ctx, frame: &[u8]) -> Check {
-        let wanted = self.conn.as_ref().is_some_and(|conn| conn.takes_read_only);
-        if wanted && self.session.is_none() && is_not_read_only(frame) {
-            // No session can be made without a leader; the connection is of no use.
-            ctx.counts.read_only_refusals += 1;
-            self.disconnect(ctx, "a session cannot be made here now");
+        let (Some(process), Some(wire)) = (&mut self.process, &mut self.wire) else {
+            return Ok(());
+        };
+        if wire.link != link {
             return Ok(());
         }
-        let Ok(response) = ConnectResponse::read(&mut Reader::new(frame)) else {
-            return broken(NAME, "a ConnectResponse that cannot be decoded");
-        };
-        ctx.note(&self.who(), format_args!("{response:?}"));
-        let Some(conn) = &mut self.conn else { return Ok(()) };
-        if response.timeout_ms <= 0 {
-            return self.on_refused(ctx);
-        }
-        conn.is_open = true;
-        conn.is_read_only = response.read_only == Some(true);
-        if conn.is_read_only && !conn.takes_read_only {
-            return broken(NAME, format!("not asked for: {response:?}"));
-        }
-        ctx.counts.read_only += u64::from(conn.is_read_only);
-        let timeout_ms = response.timeout_ms as u64;
-        let config = &ctx.plan.replica;
-        let is_fair = config.min_session_timeout_ms <= response.timeout_ms
-            && response.timeout_ms <= config.max_session_timeout_ms
-            && response.password == password(response.session);
-        if !is_fair {
-            return broken(NAME, format!("{response:?}"));
-        }
-        match &mut self.session {
-            Some(session) if session.id == response.session => {
-                session.timeout_ms = timeout_ms;
-                ctx.counts.resumed += 1;
-            }
-            Some(session) => {
-                let what = format!("{:?} for a resumption of {}", response, session.id);
-                return broken(NAME, what);
-            }
-            None => {
-                ctx.counts.sessions += 1;
-                let Some(life) = ctx.history.model.session(response.session) else {
-                    return broken(NAME, format!("session {} does not exist", response.session));
-                };
-                ctx.history.reveal(life.created)?;
-                let id = response.session;
-                self.session = Some(Session { id, timeout_ms, next_xid: 1 });
+        wire.push(bytes);
+        while let Some(frame) = wire.next_frame()? {
+            let promises = &mut process.promises;
+            match wire.on_frame(ctx, &mut process.order, &frame)? {
+                Said::Accepted { session, password } => {
+                    if process.is_established {
+                        ctx.counts.auths_again += promises.credentials_known() as u64;
+                    }
+                    process.is_established = true;
+                    promises.accepted(session, password, wire.is_read_only);
+                }
+                Said::Refused => {
+                    process.is_refused = true;
+                    promises.refused();
+                }
+                Said::Event { event, path, zxid } => {
+                    promises.happened(EventKind::from(event), &path, zxid);
+                }
+                Said::Auth => promises.answered_auth(),
+                Said::Pong | Said::NoSession => {}
+                Said::Reply { op, is_write, zxid, err, body } => {
+                    let is_served = u64::from(ctx.is_healing && err == 0);
+                    let count = if is_write { &mut self.served.0 } else { &mut self.served.1 };
+                    *count += is_served;
+                    promises.answered(zxid, err, &body);
+                    if matches!(
+                        op,
+                        OpCode::SetWatches | OpCode::SetWatches2 | OpCode::RemoveWatches
+                    ) {
+                        promises.check_watches(&wire.watches, &ctx.history.model)?;
+                    }
+                }
             }
         }
-        self.rearm(ctx);
-        Ok(())
-    }
-
-    fn on_refused(&mut self, ctx: &mut Ctx) -> Check {
-        ctx.counts.refused_sessions += 1;
-        let Some(session) = self.session.take() else {
-            return broken(NAME, "a new session was refused");
-        };
-        let mut server = None;
-        if let Some(conn) = &mut self.conn {
-            conn.is_closing = true;
-            server = ctx.links.get(&conn.link).map(|link| link.server);
-        }
-        if server.is_some_and(|server| ctx.facts.is_of_the_past(server)) {
-            // It does not know of sessions that began since (`docs/simulator.md`).
-            ctx.counts.refused_by_the_past += 1;
-            return Ok(());
-        }
-        if !ctx.expiry.has_ended(session.id) {
-            let what = format!("session {} was refused, but is alive", session.id);
-            return broken("expiry", what);
-        }
-        Ok(())
-    }
-
-    fn rearm(&mut self, ctx: &mut Ctx) {
-        let Some(lists) = self.kept_watches.take() else { return };
-        if lists.iter().all(Vec::is_empty) {
-            return;
-        }
-        let texts = |list: &Vec<String>| -> Option<Vec<Text<'static>>> {
-            Some(list.iter().map(|path| Some(path.clone().into())).collect())
-        };
-        let [data, exist, child, persistent, recursive] = &lists;
-        let request = Request::SetWatches2(SetWatches {
-            relative_zxid: self.seen,
-            data: texts(data),
-            exist: texts(exist),
-            child: texts(child),
-            persistent: texts(persistent),
-            persistent_recursive: texts(recursive),
-        });
-        let mut body = Vec::new();
-        request.write(&mut body);
-        self.send(ctx, OpCode::SetWatches2, &body, false);
-    }
-
-    fn on_frame(&mut self, ctx: &mut Ctx, frame: &[u8]) -> Check {
-        let mut body = Reader::new(frame);
-        let Ok(header) = ReplyHeader::read(&mut body) else {
-            return broken(NAME, "a reply without a header");
-        };
-        if header.xid == Xid::NOTIFICATION {
-            return self.on_event(ctx, header.zxid, &mut body);
-        }
-        let Some(conn) = &mut self.conn else { return Ok(()) };
-        if header.xid == Xid::AUTH {
-            if conn.auths_unanswered == 0 || header.err != 0 || header.zxid != Zxid::ZERO {
-                return broken(NAME, format!("{header:?} to an auth packet"));
-            }
-            conn.auths_unanswered -= 1;
-            return Ok(());
-        }
-        self.on_reply(ctx, header, &mut body)
-    }
-
-    fn on_event(&mut self, ctx: &mut Ctx, zxid: Zxid, body: &mut Reader<'_>) -> Check {
-        let who = self.who();
-        let Some(conn) = &mut self.conn else { return Ok(()) };
-        let Ok(event) = WatchedEvent::read(body) else {
-            return broken(NAME, "an event that cannot be decoded");
-        };
-        ctx.trace.line(ctx.now_us, &who, format_args!("event {event:?} at {zxid}"));
-        if zxid == Zxid::UNKNOWN {
-            ctx.counts.catch_ups += 1;
-            conn.catch_up.push((event.event, event.path.into_owned()));
-            return Ok(());
-        }
-        ctx.counts.events += 1;
-        ctx.history.reveal(zxid)?;
-        if zxid < conn.watches.seen {
-            let what = format!("{event:?} at {zxid} behind {}", conn.watches.seen);
-            return broken("watch_order", what);
-        }
-        conn.watches.advance(&ctx.history.model, zxid, &conn.ids_shown, &conn.ids);
-        watch_order::on_event(&mut conn.watches, zxid, event.event, &event.path)?;
-        self.seen = self.seen.max(zxid);
-        Ok(())
-    }
-
-    fn on_reply(&mut self, ctx: &mut Ctx, header: ReplyHeader, body: &mut Reader<'_>) -> Check {
-        let who = self.who();
-        let ReplyHeader { xid, zxid, err } = header;
-        let Some(conn) = &mut self.conn else { return Ok(()) };
-        let sent = conn.unanswered.pop_front();
-        if let Some(sent) = sent.as_ref().filter(|_| conn.is_read_only && err == NOT_READ_ONLY) {
-            let may_be_refused = sent.op.is_write() || sent.op == OpCode::Sync;
-            if !may_be_refused || sent.xid != xid.0 || zxid < self.seen {
-                return broken(NAME, format!("{header:?} to {:?}", sent.op));
-            }
-            ctx.counts.read_only_refusals += 1;
-            return Ok(());
-        }
-        ctx.counts.read_only_reads += u64::from(conn.is_read_only);
-        self.order.on_reply(sent.as_deref(), xid, zxid)?;
-        let Some(sent) = sent else { return Ok(()) };
-        if ctx.trace.is_on() {
-            let line = format!("reply xid {} {:?} at {zxid} err {err}", xid.0, sent.op);
-            ctx.trace.line(ctx.now_us, &who, format_args!("{line}"));
-        }
-        ctx.counts.replies += 1;
-        ctx.history.reveal(zxid)?;
-        let model = &ctx.history.model;
-        conn.watches.advance(model, zxid, &conn.ids_shown, &conn.ids);
-        watch_order::on_reply(&mut conn.watches, zxid)?;
-        conn.ids_shown = Rc::clone(&sent.ids);
-        self.seen = self.seen.max(zxid);
-        if sent.op.is_write() && !sent.is_garbage {
-            ctx.counts.writes_checked += 1;
-            writes::check(model, &sent, zxid, err, body)?;
-            self.served.0 += u64::from(ctx.is_healing && err == 0);
-            if sent.op == OpCode::CloseSession {
-                ctx.counts.closed += 1;
-                self.session = None;
-            }
-        } else {
-            ctx.counts.reads_checked += 1;
-            reads::check(model, &sent, &conn.watches, zxid, err, body)?;
-            self.served.1 += u64::from(ctx.is_healing && err == 0 && sent.op != OpCode::Ping);
-            conn.after_read(model, &sent, zxid, err)?;
-        }
-        Ok(())
+        self.with_core(ctx, |core, now| core.received(bytes, now))
     }
 }
 
-impl Conn {
-    /// What a read leaves behind: watches.
-    fn after_read(
-        &mut self,
-        model: &crate::model::Model,
-        sent: &Sent,
-        zxid: Zxid,
-        err: i32,
-    ) -> Check {
-        let Some(request) = sent.request() else { return Ok(()) };
-        let path = |text: &Text<'_>| text.as_deref().unwrap_or("").to_owned();
-        match request {
-            Request::Exists(r) if r.watch && matches!(err, 0 | -101) => {
-                self.watches.watch_data(&path(&r.path));
-            }
-            Request::GetData(r) if r.watch && err == 0 => self.watches.watch_data(&path(&r.path)),
-            Request::GetChildren(r) | Request::GetChildren2(r) if r.watch && err == 0 => {
-                self.watches.watch_children(&path(&r.path));
-            }
-            Request::AddWatch(r) if err == 0 => {
-                self.watches.watch_always(&path(&r.path), r.kind == 1);
-            }
-            Request::RemoveWatches(r) if err == 0 => self.watches.remove(&path(&r.path), r.kind),
-            Request::SetWatches(r) | Request::SetWatches2(r) => {
-                let expected = self.watches.rearm(model, zxid, &r);
-                let came = std::mem::take(&mut self.catch_up);
-                return watch_order::on_rearmed(&expected, &came);
-            }
-            _ => {}
-        }
-        if self.catch_up.is_empty() {
-            return Ok(());
-        }
-        broken("watch_order", format!("{:?} came unasked", self.catch_up))
-    }
-}
-
-const NOT_READ_ONLY: i32 = -119;
-
-/// Whether this is what a read-only server answers in the place of a ConnectResponse.
-fn is_not_read_only(frame: &[u8]) -> bool {
-    let header = ReplyHeader::read(&mut Reader::new(frame));
-    frame.len() == 16 && header.is_ok_and(|header| header.err == NOT_READ_ONLY)
+fn now_ms(ctx: &Ctx) -> Millis {
+    ctx.now_us / 1000
 }
 
 /// Sends a segment to the server.

@@ -6,6 +6,7 @@ use rookeeper_proto::client::request::{
 };
 use rookeeper_proto::client::{Request, RequestHeader};
 use rookeeper_proto::{CreateMode, JuteWrite, OpCode, Xid};
+use rookeeper_session::{Call, WatchChange, WatchId, WatchKind, WatcherType};
 
 use crate::plan::Plan;
 use crate::rng::Rng;
@@ -14,32 +15,43 @@ use crate::rng::Rng;
 pub(crate) const KINDS: usize = 24;
 
 /// What a client decides to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Action {
-    /// Send frames: operation, body with room for the header, whether the body is garbage.
-    Send(Vec<(OpCode, Vec<u8>, bool)>),
+    /// Ask for something: the requests, and whether their bodies are garbage.
+    Ask(Vec<(Call, bool)>),
     /// Add the credentials of a user.
     Auth(usize),
     /// Close the session.
     Close,
-    /// Drop the connection.
+    /// Drop the connection, or die.
     Drop,
+    /// No longer wait for an answer.
+    Cancel,
+    /// Drop a watcher.
+    Forget,
+    /// Remove the watches of a path.
+    Unwatch,
 }
 
-/// Draws what to do next. `users` are the digest ids of the users, for ACLs.
-pub(crate) fn draw(plan: &Plan, rng: &mut Rng, users: &[Id]) -> Action {
-    let mut draw = Draw { plan, rng, users };
+/// Draws what to do next. `users` are the digest ids of the users, for ACLs; `watchers` is the number of
+/// watchers there ever were.
+pub(crate) fn draw(plan: &Plan, rng: &mut Rng, users: &[Id], watchers: &mut u64) -> Action {
+    let mut draw = Draw { plan, rng, users, watchers };
     let kind = draw.rng.weighted(&plan.habits.op_weights);
     match kind {
+        13 if draw.rng.chance(400) => Action::Unwatch,
         16 => Action::Auth(draw.rng.index(users.len())),
         18 => Action::Close,
         19 => Action::Drop,
+        20 if draw.rng.chance(500) => Action::Cancel,
+        20 => Action::Forget,
         21 => {
             let op = draw.rng.pick(&[OpCode::Create, OpCode::GetData, OpCode::SetData]);
-            Action::Send(vec![(op, vec![0, 0, 0, 9, b'/'], true)])
+            let (body, watch) = (vec![0, 0, 0, 9, b'/'], WatchChange::None);
+            Action::Ask(vec![(Call { op, body, watch }, true)])
         }
         22 => draw.sandwich(),
-        _ => Action::Send(vec![draw.one(kind)]),
+        _ => Action::Ask(vec![draw.one(kind)]),
     }
 }
 
@@ -55,6 +67,7 @@ struct Draw<'a> {
     plan: &'a Plan,
     rng: &'a mut Rng,
     users: &'a [Id],
+    watchers: &'a mut u64,
 }
 
 impl Draw<'_> {
@@ -135,29 +148,55 @@ impl Draw<'_> {
         PathWatch { path: Some(self.path().into()), watch: self.watch() }
     }
 
-    fn encode(request: &Request<'_>) -> (OpCode, Vec<u8>, bool) {
-        let mut body = Vec::new();
-        request.write(&mut body);
-        (request.op(), body, false)
+    fn encode(&mut self, request: &Request<'_>) -> (Call, bool) {
+        let watch = self.change(request);
+        (Call { watch, ..Call::new(request) }, false)
+    }
+
+    /// What a request means for the watches held. Most watchers wait for one thing; some hear it all.
+    fn change(&mut self, request: &Request<'_>) -> WatchChange {
+        let (kind, path) = match request {
+            Request::Exists(r) if r.watch => (WatchKind::Exist, &r.path),
+            Request::GetData(r) if r.watch => (WatchKind::Data, &r.path),
+            Request::GetChildren(r) | Request::GetChildren2(r) if r.watch => {
+                (WatchKind::Child, &r.path)
+            }
+            Request::AddWatch(r) if r.kind == 0 => (WatchKind::Persistent, &r.path),
+            Request::AddWatch(r) => (WatchKind::PersistentRecursive, &r.path),
+            Request::RemoveWatches(r) => {
+                let which = match r.kind {
+                    1 => WatcherType::Children,
+                    2 => WatcherType::Data,
+                    3 => WatcherType::Any,
+                    4 => WatcherType::Persistent,
+                    5 => WatcherType::PersistentRecursive,
+                    _ => return WatchChange::None,
+                };
+                let path = r.path.as_deref().unwrap_or("").to_owned();
+                return WatchChange::Remove { path, which, locally: self.rng.chance(300) };
+            }
+            _ => return WatchChange::None,
+        };
+        *self.watchers += 1;
+        let id = if self.rng.chance(200) { WatchId::SESSION } else { WatchId(*self.watchers) };
+        WatchChange::Add(id, kind, path.as_deref().unwrap_or("").to_owned())
     }
 
     /// Pipelined set, get, set of one node: the get shows the first and not the second.
     fn sandwich(&mut self) -> Action {
         let path = self.path();
-        let set = |data: &[u8]| {
-            Self::encode(&Request::SetData(SetData {
-                path: Some(path.as_str().into()),
-                data: Some(data),
-                version: -1,
-            }))
+        let mut set = || {
+            let data = self.rng.u64().to_be_bytes();
+            let set = SetData { path: Some(path.as_str().into()), data: Some(&data), version: -1 };
+            (Call::new(&Request::SetData(set)), false)
         };
-        let (first, second) = (self.rng.u64().to_be_bytes(), self.rng.u64().to_be_bytes());
+        let (first, second) = (set(), set());
         let watch = self.watch();
         let get = PathWatch { path: Some(path.as_str().into()), watch };
-        Action::Send(vec![set(&first), Self::encode(&Request::GetData(get)), set(&second)])
+        Action::Ask(vec![first, self.encode(&Request::GetData(get)), second])
     }
 
-    fn one(&mut self, kind: usize) -> (OpCode, Vec<u8>, bool) {
+    fn one(&mut self, kind: usize) -> (Call, bool) {
         let data = self.data();
         let data = data.as_deref();
         let request = match kind {
@@ -228,9 +267,9 @@ impl Draw<'_> {
                 1 => Request::GetEphemerals(Some(self.dir().into())),
                 _ => Request::GetAllChildrenNumber(Some(self.path().into())),
             },
-            _ => Request::Ping,
+            _ => Request::WhoAmI,
         };
-        Self::encode(&request)
+        self.encode(&request)
     }
 
     fn mode(&mut self, kind: usize) -> CreateMode {

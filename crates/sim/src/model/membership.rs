@@ -27,9 +27,7 @@ pub fn changed(
         return Err(BAD_VERSION);
     }
     let after = match request.new_members.as_deref() {
-        Some(text) => {
-            EnsembleConfig::parse(&text.replace(',', "\n")).map_err(|_| BAD_ARGUMENTS)?
-        }
+        Some(text) => EnsembleConfig::parse(&text.replace(',', "\n")).map_err(|_| BAD_ARGUMENTS)?,
         None => incremental(before, request)?,
     };
     if after.voters().count() < 2 {

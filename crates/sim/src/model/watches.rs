@@ -1,6 +1,6 @@
 //! The watches of one connection and the events they must bring (`client-protocol.md` 5).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rookeeper_proto::acl::{AclList, Id, READ};
 use rookeeper_proto::client::reply::EventType;
@@ -42,6 +42,8 @@ pub struct ConnWatches {
     pub due: VecDeque<Due>,
     /// Events withheld.
     pub filtered: u64,
+    /// Where an event was or may have been withheld.
+    pub withheld: BTreeSet<String>,
 }
 
 impl ConnWatches {
@@ -49,6 +51,10 @@ impl ConnWatches {
     /// `ids_before` those it had when it was last shown anything.
     pub fn advance(&mut self, model: &Model, zxid: Zxid, ids_before: &[Id], ids: &[Id]) {
         if zxid <= self.seen {
+            return;
+        }
+        if self.at.is_empty() {
+            self.seen = zxid;
             return;
         }
         for txn in model.txns_behind(self.seen).iter().take_while(|txn| txn.zxid <= zxid) {
@@ -97,6 +103,9 @@ impl ConnWatches {
         ids: &[Id],
     ) {
         let (could, can) = (access::may(acl, READ, before), access::may(acl, READ, ids));
+        if !could || !can {
+            self.withheld.insert(path.to_owned());
+        }
         if !could && !can {
             self.filtered += 1;
             return;
@@ -215,28 +224,6 @@ impl ConnWatches {
             self.watch_always(path, true);
         }
         events
-    }
-
-    /// The lists a client would send to re-arm everything, as data, exist, child, persistent and
-    /// recursive; `model` tells data from exist watches.
-    pub fn lists(&self, model: &Model) -> [Vec<String>; 5] {
-        let mut lists: [Vec<String>; 5] = Default::default();
-        for (path, set) in &self.at {
-            if set.data {
-                let is_there = model.at(path, self.seen).is_some();
-                lists[usize::from(!is_there)].push(path.clone());
-            }
-            if set.child {
-                lists[2].push(path.clone());
-            }
-            if set.persistent {
-                lists[3].push(path.clone());
-            }
-            if set.recursive {
-                lists[4].push(path.clone());
-            }
-        }
-        lists
     }
 }
 

@@ -96,7 +96,8 @@ impl Model {
             node.stat.mtime_ms = w.time_ms;
             let (stat, acl) = (self.stat(&node), node.acl.clone());
             self.put(path, w.zxid, Some(node));
-            let change = Change { kind: Kind::DataChanged, path: path.to_owned(), acl, parent: None };
+            let change =
+                Change { kind: Kind::DataChanged, path: path.to_owned(), acl, parent: None };
             self.changes.push(change);
             Ok(Response::Stat(stat))
         });

@@ -7,7 +7,6 @@ use rookeeper_proto::Sid;
 use rookeeper_storage::{ACCEPTED_EPOCH, CURRENT_EPOCH, DataDirs, DirLock, Disk, MemDisk};
 use rookeeper_zab::EnsembleConfig;
 
-
 use crate::checkers::zab::promises::Promises;
 use crate::plan::EnsemblePlan;
 use crate::rng::Rng;

@@ -223,7 +223,7 @@ impl World {
             Event::Peer { conn } => self.peer(conn),
             Event::Dial { dial } => self.dialled(dial),
             Event::Client { client, turn } => {
-                self.clients[client].step(ctx, turn, &mut self.ops_left);
+                return self.clients[client].step(ctx, turn, &mut self.ops_left);
             }
             Event::Fault => {
                 if self.phase == Phase::Faults {
@@ -231,7 +231,7 @@ impl World {
                     self.plan_fault();
                 }
             }
-            Event::Operate => self.operate(),
+            Event::Operate => return self.operate(),
             Event::Boot { server } => return self.boot(server),
             Event::Room { server } => {
                 let machine = &mut self.machines[server];
@@ -353,7 +353,7 @@ impl World {
                 }
             }
             (End::Client(at), Segment::Closed) => {
-                self.clients[at].on_closed(ctx, id);
+                self.clients[at].on_closed(ctx, id)?;
             }
             _ => {}
         }

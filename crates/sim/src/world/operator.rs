@@ -21,6 +21,7 @@ use crate::agenda::Event;
 use crate::plan::groups;
 use crate::rng::Rng;
 use crate::server::member::{one_line, ports_of, sid_of};
+use crate::violation::Check;
 
 /// More voters are not added.
 const VOTERS_MAX: usize = 5;
@@ -59,16 +60,17 @@ impl World {
         }
     }
 
-    pub(super) fn operate(&mut self) {
+    pub(super) fn operate(&mut self) -> Check {
         if self.phase != Phase::Faults {
-            return;
+            return Ok(());
         }
         match self.operator.rng.below(10) {
             0 | 1 => self.start_joiner(),
             2 => self.retire_somebody(),
-            _ => self.ask_for_change(),
+            _ => self.ask_for_change()?,
         }
         self.plan_operator();
+        Ok(())
     }
 
     /// Machines on which a server runs or will be started by itself.
@@ -218,7 +220,7 @@ impl World {
 
     // ---- reconfigs -----------------------------------------------------------------------------------
 
-    fn ask_for_change(&mut self) {
+    fn ask_for_change(&mut self) -> Check {
         let newest = Arc::clone(self.ctx.facts.members.newest());
         let mut change = Change { after: EnsembleConfig::clone(&newest), ..Change::default() };
         for _ in 0..self.operator.rng.between(1, 2) {
@@ -250,7 +252,7 @@ impl World {
         });
         let others = self.clients.len() - 1;
         let by = if is_super { others } else { self.operator.rng.index(others) };
-        self.clients[by].operate(&mut self.ctx, &request, is_super);
+        self.clients[by].operate(&mut self.ctx, &request, is_super)
     }
 
     /// One change.

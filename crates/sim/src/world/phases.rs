@@ -160,7 +160,10 @@ impl World {
             }
             let known = machine.configs().0.version;
             if known != newest {
-                return Some(format!("{} knows the members {known:x}, not {newest:x}", machine.who()));
+                return Some(format!(
+                    "{} knows the members {known:x}, not {newest:x}",
+                    machine.who()
+                ));
             }
             let upto = ensemble.map(|ensemble| ensemble.delivery.upto);
             if self.phase == Phase::Draining && upto != Some(last) {
