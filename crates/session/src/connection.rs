@@ -146,6 +146,8 @@ impl Session {
             return self.end(SessionState::Closed);
         }
         self.last_alive = Some(self.last_heard);
+        // Ours are about watches that went with the connection.
+        self.waiting.retain(|(call, _)| call.is_some());
         let state = SessionState::Disconnected;
         self.outputs.push_back(Output::State { state, watchers: Vec::new() });
         for lost in std::mem::take(&mut self.in_flight) {

@@ -422,8 +422,8 @@ impl Session {
         self.waiting.retain(|(call, _)| *call != Some(id));
         for entry in &mut self.in_flight {
             if entry.call == Some(id) {
+                // What it does to the watches it still does.
                 entry.call = None;
-                entry.watch = WatchChange::None;
             }
         }
         for auth in &mut self.auths {
@@ -441,17 +441,8 @@ impl Session {
             }
             _ => self.watches.forget(kind, path, id),
         };
-        let which = match kind {
-            WatchKind::Persistent => WatcherType::Persistent,
-            WatchKind::PersistentRecursive => WatcherType::PersistentRecursive,
-            _ => return,
-        };
-        // Somebody else's that is on its way would be removed with it.
-        let is_wanted = self.is_adding(kind, path);
-        if last && !is_wanted && matches!(self.phase, Phase::Connected) && !self.closing {
-            let request =
-                Request::RemoveWatches(PathKind { path: Some(path.into()), kind: which as i32 });
-            self.waiting.push_back((None, Call::new(&request)));
+        if last {
+            self.disarm(kind, path);
             self.send_waiting(now);
         }
     }
@@ -582,6 +573,22 @@ impl Session {
     }
 
     // ---- inside ---------------------------------------------------------------------------------
+
+    /// Takes a persistent watch that nobody holds from the server.
+    fn disarm(&mut self, kind: WatchKind, path: &str) {
+        let which = match kind {
+            WatchKind::Persistent => WatcherType::Persistent,
+            WatchKind::PersistentRecursive => WatcherType::PersistentRecursive,
+            _ => return,
+        };
+        // Somebody else's that is on its way would be removed with it.
+        let is_wanted = self.watches.holds(path, which) || self.is_adding(kind, path);
+        if !is_wanted && matches!(self.phase, Phase::Connected) && !self.closing {
+            let request =
+                Request::RemoveWatches(PathKind { path: Some(path.into()), kind: which as i32 });
+            self.waiting.push_back((None, Call::new(&request)));
+        }
+    }
 
     /// Whether a request is under way that leaves such a watch.
     fn is_adding(&self, kind: WatchKind, path: &str) -> bool {

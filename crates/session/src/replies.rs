@@ -72,7 +72,13 @@ impl Session {
             self.done(call, Err(Failure::Code(header.err)));
             return Ok(());
         }
-        self.settle_watch(op, code, watch);
+        match watch {
+            WatchChange::Add(_, kind, path) if call.is_none() => {
+                // Nobody waits for it any more, but the server has it.
+                self.disarm(kind, &path);
+            }
+            watch => self.settle_watch(op, code, watch),
+        }
         if op == OpCode::CloseSession {
             self.end(SessionState::Closed);
         }

@@ -717,3 +717,95 @@ fn a_call_is_the_request_s_body() {
     assert_eq!(call.op, OpCode::Create2);
     assert_eq!(call.body, b"\0\0\0\x02/a\0\0\0\x01x\xff\xff\xff\xff\0\0\0\0");
 }
+
+/// Found by the simulator: a server that was behind what the user had been told would have been welcome.
+#[test]
+fn an_event_s_zxid_counts_as_seen() {
+    let mut bench = Bench::connected();
+    bench.watch(1, WatchKind::Persistent, "/a");
+    bench.reply(1, 3, 0);
+    bench.event(EventType::NodeDataChanged, "/a");
+    assert_eq!(bench.session.last_zxid(), Zxid(5));
+    bench.session.disconnected(bench.now);
+    let hello = bench.establish();
+    let hello = ConnectRequest::read(&mut Reader::new(&hello[4..])).unwrap();
+    assert_eq!(hello.last_zxid_seen, Zxid(5));
+}
+
+/// Found by the simulator: the removal took the watch with it that was just being left.
+#[test]
+fn a_dropped_watcher_does_not_take_away_the_watch_another_is_leaving() {
+    let mut bench = Bench::connected();
+    bench.watch(1, WatchKind::Persistent, "/a");
+    bench.reply(1, 1, 0);
+    bench.watch(2, WatchKind::Persistent, "/a");
+    bench.sent();
+    bench.session.forget_watch(WatchId(1), WatchKind::Persistent, "/a", 0);
+    assert!(bench.sent().is_empty());
+    bench.reply(2, 2, 0);
+    bench.event(EventType::NodeDataChanged, "/a");
+    assert_eq!(events(&bench.outputs()), [(EventKind::NodeDataChanged, vec![2])]);
+}
+
+/// Found by the simulator: the server had removed the watches, but their holders went on waiting.
+#[test]
+fn a_removal_taken_back_too_late_still_removes() {
+    let mut bench = Bench::connected();
+    bench.watch(1, WatchKind::Persistent, "/a");
+    bench.reply(1, 1, 0);
+    let (path, which) = ("/a".to_owned(), WatcherType::Persistent);
+    let request = Request::RemoveWatches(PathKind { path: Some("/a".into()), kind: which as i32 });
+    let id = bench.submit(&request, WatchChange::Remove { path, which, locally: false });
+    bench.session.cancel(id);
+    bench.reply(2, 1, 0);
+    let outputs = bench.outputs();
+    assert_eq!(done(&outputs, id), None);
+    assert_eq!(events(&outputs), [(EventKind::PersistentWatchRemoved, vec![1])]);
+}
+
+#[test]
+fn a_persistent_watch_taken_back_too_late_is_removed() {
+    let mut bench = Bench::connected();
+    let id = bench.watch(1, WatchKind::Persistent, "/a");
+    bench.session.cancel(id);
+    bench.sent();
+    bench.reply(1, 1, 0);
+    assert_eq!(bench.sent(), [(2, OpCode::RemoveWatches)]);
+    bench.reply(2, 1, 0);
+    // Unless somebody else wants it.
+    let id = bench.watch(2, WatchKind::Persistent, "/a");
+    bench.watch(3, WatchKind::Persistent, "/a");
+    bench.session.cancel(id);
+    bench.sent();
+    bench.reply(3, 1, 0);
+    assert!(bench.sent().is_empty());
+}
+
+/// Found by the simulator: every new connection would have been shown them twice.
+#[test]
+fn credentials_added_twice_are_kept_once() {
+    let mut bench = Bench::connected();
+    for id in [1, 2] {
+        bench.session.add_auth(CallId(id), "digest".into(), b"u:p".to_vec(), 0);
+    }
+    assert_eq!(bench.sent().len(), 2);
+    bench.reply(-4, 0, 0);
+    bench.reply(-4, 0, 0);
+    let outputs = bench.outputs();
+    assert!([1, 2].into_iter().all(|id| done(&outputs, CallId(id)).unwrap().is_ok()));
+    bench.session.disconnected(bench.now);
+    bench.establish();
+    assert_eq!(bench.sent(), [(-4, OpCode::Auth)]);
+}
+
+/// Found by the simulator: closeSession was sent once for every caller.
+#[test]
+fn a_session_closed_twice_is_closed_once() {
+    let mut bench = Bench::connected();
+    bench.session.close(CallId(1), 0);
+    bench.session.close(CallId(2), 0);
+    assert_eq!(bench.sent(), [(1, OpCode::CloseSession)]);
+    bench.reply(1, 5, 0);
+    let outputs = bench.outputs();
+    assert!([1, 2].into_iter().all(|id| done(&outputs, CallId(id)).unwrap().is_ok()));
+}

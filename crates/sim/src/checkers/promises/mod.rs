@@ -161,7 +161,6 @@ impl Promises {
         self.auth_calls.retain(|(call, _)| *call != id);
         for asked in self.sent.iter_mut().filter(|asked| asked.call == Some(id)) {
             asked.call = None;
-            asked.watch = WatchChange::None;
         }
     }
 
@@ -175,16 +174,26 @@ impl Promises {
             }
             _ => self.held.forget(id, kind, path),
         };
+        if is_last {
+            self.disarms(kind, path);
+        }
+    }
+
+    /// A persistent watch that nobody holds and nobody is about to is taken from the server.
+    fn disarms(&mut self, kind: WatchKind, path: &str) {
         let which = match kind {
             WatchKind::Persistent => WatcherType::Persistent,
             WatchKind::PersistentRecursive => WatcherType::PersistentRecursive,
             _ => return,
         };
-        let mut asked = self.sent.iter().chain(&self.waiting);
-        let is_wanted = asked.any(|asked| {
-            matches!(&asked.watch, WatchChange::Add(_, k, p) if (*k, p.as_str()) == (kind, path))
-        });
-        if is_last && !is_wanted && self.state.is_connected() && !self.is_closing {
+        let is_wanted = self.held.holds(path, which)
+            || {
+                let mut asked = self.sent.iter().chain(&self.waiting);
+                asked.any(|asked| {
+                matches!(&asked.watch, WatchChange::Add(_, k, p) if (*k, p.as_str()) == (kind, path))
+            })
+            };
+        if !is_wanted && self.state.is_connected() && !self.is_closing {
             let kind = which as i32;
             let request = Request::RemoveWatches(PathKind { path: Some(path.into()), kind });
             let Call { op, body, watch } = Call::new(&request);
@@ -335,6 +344,7 @@ impl Promises {
         self.newest = self.newest.max(zxid);
         let Some(asked) = self.sent.pop_front() else { return };
         match asked.watch {
+            WatchChange::Add(_, kind, path) if asked.call.is_none() => self.disarms(kind, &path),
             WatchChange::Add(id, _, path) if asked.op == OpCode::Exists && err == 0 => {
                 self.held.add(id, WatchKind::Data, &path, zxid);
             }
@@ -394,12 +404,9 @@ impl Promises {
             Output::Done { call, result: Err(Failure::ConnectionLoss { sent: false }) }
                 if self.fails_fast && !self.state.is_connected() =>
             {
-                while let Some(asked) = self.waiting.pop_front() {
-                    match asked.call {
-                        Some(first) if first == *call => return Ok(()),
-                        Some(_) => break,
-                        None => {}
-                    }
+                let first = self.waiting.pop_front();
+                if first.is_some_and(|asked| asked.call == Some(*call)) {
+                    return Ok(());
                 }
             }
             _ => {}
@@ -429,6 +436,7 @@ impl Promises {
     /// The connection is lost; the session may live.
     fn owe_loss(&mut self) {
         self.state = SessionState::Disconnected;
+        self.waiting.retain(|asked| asked.call.is_some());
         for asked in std::mem::take(&mut self.sent) {
             match asked.watch {
                 WatchChange::Remove { path, which, locally: true } if asked.call.is_some() => {
