@@ -54,6 +54,7 @@ struct Process {
     promises: Promises,
     order: SessionOrder,
     begun_us: u64,
+    is_closing: bool,
     /// It has had a connection.
     is_established: bool,
     /// A server has said that there is no such session.
@@ -252,8 +253,10 @@ impl Client {
             self.die(ctx, "no connection in time");
             return Ok(ctx.rng.spread(20_000));
         }
-        // What is asked without a connection mostly fails unsent: a little of it is enough.
-        let is_likely = process.core.state().is_connected() || ctx.rng.chance(50);
+        // What is asked without a connection, or of a session being closed, mostly fails unsent: a
+        // little of it is enough.
+        let is_served = process.core.state().is_connected() && !process.is_closing;
+        let is_likely = is_served || ctx.rng.chance(50);
         let is_free = is_likely && (process.core.pending() as u64) < ctx.plan.habits.window + 2;
         let timeout_us = process.core.timeout_ms().saturating_mul(1000);
         if is_free && ctx.is_healing {
@@ -304,6 +307,7 @@ impl Client {
             promises,
             order: SessionOrder::default(),
             begun_us: ctx.now_us,
+            is_closing: false,
             is_established: false,
             is_refused: false,
             calls: 0,
@@ -413,6 +417,7 @@ impl Client {
         let Some(process) = &mut self.process else { return Ok(()) };
         let id = process.next_call();
         process.promises.asked_close(id);
+        process.is_closing = true;
         self.with_core(ctx, |core, now| core.close(id, now))
     }
 
