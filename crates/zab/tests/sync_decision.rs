@@ -246,3 +246,22 @@ fn what_is_cut_off_counts_as_acknowledged_no_more() {
     lead.acknowledge(Conn(8), proposed);
     assert_eq!(lead.peer.committed_zxid(), proposed);
 }
+
+/// A proposal follows a reconfig that takes a member's vote away; the member acknowledges the reconfig and
+/// never the proposal. Once the reconfig is in force the proposal needs the new members only. (Java waits
+/// for ever; found by the simulator, seed 109.)
+#[test]
+fn proposals_behind_a_reconfig_do_not_wait_for_members_of_the_past() {
+    let settings = Settings { is_reconfig_enabled: true, ..Settings::new(Sid(1)) };
+    let mut lead = Lead::with(settings);
+    lead.learn(Conn(7), PacketType::FollowerInfo, Zxid::new(3, 1), 3);
+    lead.acknowledge(Conn(7), Zxid::new(4, 0));
+    let added = lead.reconfigure("server.1=a:1:2:participant\nserver.2=b:1:2:participant");
+    lead.acknowledge(Conn(7), added);
+    assert_eq!(lead.peer.committed_zxid(), added);
+    let removed = lead.reconfigure("server.1=a:1:2:participant");
+    let behind = lead.propose();
+    assert_eq!(lead.peer.committed_zxid(), added);
+    lead.acknowledge(Conn(7), removed);
+    assert_eq!(lead.peer.committed_zxid(), behind);
+}

@@ -26,6 +26,11 @@ impl Leader {
         let designated = self.designated_leader(core, entry, &config);
         core.activate_config(config, fx);
         self.joint = Arc::new(core.joint());
+        // Proposals behind the reconfig wait for the old members no more: those who vote no longer do not
+        // acknowledge either. No leader without the reconfig can be elected by a quorum of the old ones.
+        for entry in &mut self.outstanding {
+            entry.joint = Arc::clone(&self.joint);
+        }
         let mut data = Vec::new();
         data.put_i64(designated.0);
         let activate = QuorumPacket::with_data(PacketType::CommitAndActivate, zxid, &data);

@@ -106,7 +106,11 @@ impl Membership {
         let holds = |(_, held): &(&usize, &Zxid)| zxid <= **held;
         let holders = self.held.iter().filter(holds);
         let holders: BTreeSet<Sid> = holders.map(|(&at, _)| sid_of(at)).collect();
-        for config in [Some(in_force), pending.as_ref()].into_iter().flatten() {
+        // Once the reconfig is in force, what was proposed behind it needs the new members only.
+        let is_done = pending.as_ref().is_some_and(|new| self.was_in_force(new.version));
+        let is_behind = pending.as_ref().is_some_and(|new| new.version < zxid.0);
+        let in_force = Some(in_force).filter(|_| !(is_done && is_behind));
+        for config in [in_force, pending.as_ref()].into_iter().flatten() {
             if !config.verifier().is_quorum(&holders) {
                 let what = format!(
                     "server{} takes {zxid} for committed; {holders:?} hold it, no quorum of {}",
