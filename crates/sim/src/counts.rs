@@ -184,10 +184,20 @@ counts! {
     peer_stalls: "half-open streams" ensemble,
     /// Power losses of all machines at once.
     blackouts: "blackouts" ensemble,
+    /// Sessions that one server knew.
+    local_sessions: "local sessions opened" ensemble,
+    /// Local sessions that became global ones.
+    upgrades: "local sessions made global" ensemble,
+    /// Local sessions of whose end no txn tells.
+    local_ends: "local sessions closed or lost" ensemble,
+    /// Writes refused because their session stays local.
+    local_refusals: "writes refused to local sessions" ensemble,
     /// Connections to servers without a leader, for reading only.
     read_only: "read-only connections" ensemble,
     /// Reads answered there.
     read_only_reads: "reads without a leader" ensemble,
+    /// Of these, some that showed what was not committed, or not yet.
+    read_only_unproven: "reads of what is not committed" ensemble,
     /// Writes and new sessions refused there.
     read_only_refusals: "writes refused for want of a leader" ensemble,
     /// Sessions that left for a server with a leader, once one was found.

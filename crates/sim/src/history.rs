@@ -5,7 +5,7 @@
 //! What a request must come to is decided here, by executing it on the model, and
 //! compared with the record at once; the replies are compared when they reach the client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use rookeeper_proto::{OpCode, Reader, SessionId, Zxid};
 use rookeeper_zab::EnsembleConfig;
 
 use crate::model::write::{Reply, Writer};
-use crate::model::{Model, ModelOptions, TxnEntry, membership};
+use crate::model::{Kind, Model, ModelOptions, TxnEntry, membership};
 use crate::violation::{Check, broken};
 
 /// A request as its client sent it.
@@ -66,6 +66,8 @@ pub struct History {
     is_ensemble: bool,
     /// The newest members that the history knows of, and since which txn. `None` where they cannot change.
     pub members: Option<(Arc<EnsembleConfig>, Zxid)>,
+    /// Sessions that began as local ones: no txn tells of them unless they are made global.
+    pub local: BTreeSet<SessionId>,
     /// Writes that found their session moved or ended.
     pub session_errors: u64,
 }
@@ -83,6 +85,7 @@ impl History {
             proposed: None,
             is_ensemble,
             members: None,
+            local: BTreeSet::new(),
             session_errors: 0,
         }
     }
@@ -95,6 +98,11 @@ impl History {
     /// Whether a write that was sent has been executed, or refused.
     pub fn is_executed(&self, session: SessionId, xid: i32) -> bool {
         !self.sent.contains_key(&(session, xid))
+    }
+
+    /// Whether only one server knows this session.
+    pub fn is_local(&self, session: SessionId) -> bool {
+        self.local.contains(&session) && self.model.session(session).is_none()
     }
 
     /// Somebody was shown the state of `zxid`.
@@ -166,6 +174,12 @@ impl History {
             None => return broken(NAME, format!("{zxid}: {session} never sent cxid {cxid}")),
         };
         let is_ended = self.model.session(session).is_none_or(|life| life.closed.is_some());
+        if reply == Err(EPHEMERAL_ON_LOCAL) && !self.is_local(session) {
+            return broken(
+                "expiry",
+                format!("{zxid}: {session} is not local, but refused as such"),
+            );
+        }
         if reply == Err(SESSION_EXPIRED) && !is_ended {
             return broken("expiry", format!("{zxid}: session {session} lives, but is refused"));
         }
@@ -217,6 +231,7 @@ impl History {
         *newest = cxid.max(*newest);
         match self.model.session(session) {
             Some(life) if life.closed.is_none() => {}
+            None if self.local.contains(&session) => {}
             life => {
                 let what = format!("{}: a write of session {session}, {life:?}", header.zxid);
                 return broken("expiry", what);
@@ -254,7 +269,20 @@ impl History {
             }
         }
         self.proposed = Some(Rc::clone(&sent));
-        Ok(())
+        self.check_ephemerals_of_local(session, header.zxid)
+    }
+
+    /// A local session owns nothing.
+    fn check_ephemerals_of_local(&self, session: SessionId, zxid: Zxid) -> Check {
+        let Some(txn) = self.model.txn(zxid).filter(|_| self.is_local(session)) else {
+            return Ok(());
+        };
+        let created = txn.changes.iter().filter(|change| change.kind == Kind::Created);
+        let mut nodes = created.filter_map(|change| self.model.at(&change.path, zxid));
+        match nodes.find(|node| node.stat.ephemeral_owner == session.0) {
+            Some(node) => broken("ephemerals", format!("{zxid}: local {session} owns {node:?}")),
+            None => Ok(()),
+        }
     }
 
     /// The log has lost everything behind `last`, or refused it.
@@ -277,10 +305,12 @@ fn does_nothing(txn: &Txn<'_>) -> bool {
 const NO_AUTH: i32 = -102;
 const SESSION_EXPIRED: i32 = -112;
 const SESSION_MOVED: i32 = -118;
+/// A local session asks for an ephemeral.
+pub const EPHEMERAL_ON_LOCAL: i32 = -120;
 
 /// What a write comes to whose session had moved or ended.
 fn session_error(txn: &Txn<'_>) -> Option<Reply> {
-    let is_one = |code: i32| matches!(code, SESSION_EXPIRED | SESSION_MOVED);
+    let is_one = |code: i32| matches!(code, SESSION_EXPIRED | SESSION_MOVED | EPHEMERAL_ON_LOCAL);
     match txn {
         Txn::Error(code) if is_one(*code) => Some(Err(*code)),
         Txn::Multi(parts)

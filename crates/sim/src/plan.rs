@@ -2,9 +2,9 @@
 //! faults strike how often. Swarm testing: every seed leaves most things out, so that what is left
 //! happens often and in unusual company.
 
-use rookeeper_replica::ReplicaConfig;
 use rookeeper_replica::durable::Recovery;
 use rookeeper_replica::prep::PrepConfig;
+use rookeeper_replica::{LocalSessions, ReplicaConfig};
 use rookeeper_storage::{Compression, RecoverOptions, TxnLogOptions};
 use rookeeper_tree::TreeOptions;
 
@@ -307,6 +307,7 @@ impl Plan {
         plan.let_members_change();
         plan.group_voters();
         plan.serve_readers();
+        plan.keep_sessions_local();
         plan
     }
 
@@ -338,6 +339,21 @@ impl Plan {
             self.replica.read_only_after_ms = Some(rng.pick(&[300, 1000, 2000]));
             self.habits.read_only_per_mille = rng.pick(&[300, 800]);
         }
+    }
+
+    /// In one of five ensembles sessions are local; in most of these, until they own something. What is
+    /// drawn here changes nothing of the others.
+    fn keep_sessions_local(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x6c6f_6361_6c73);
+        if rng.chance(200) {
+            use LocalSessions::{Lasting, Upgradable};
+            self.replica.local_sessions = rng.pick(&[Upgradable, Upgradable, Lasting]);
+        }
+    }
+
+    /// Whether sessions are local at first.
+    pub fn has_local_sessions(&self) -> bool {
+        self.replica.local_sessions != LocalSessions::Off
     }
 
     /// Whether there is an operator who changes the membership.

@@ -4,7 +4,7 @@
 use rookeeper_proto::client::Response;
 use rookeeper_proto::{OpCode, Reader, Zxid};
 
-use crate::history::Sent;
+use crate::history::{EPHEMERAL_ON_LOCAL, Sent};
 use crate::model::Model;
 use crate::violation::{Check, broken};
 
@@ -26,6 +26,11 @@ pub fn check(model: &Model, sent: &Sent, zxid: Zxid, err: i32, body: &mut Reader
         // Linearizable: whatever had been shown to anybody when it was sent comes before it.
         let what = format!("{:?} became {zxid}, but {} had been seen", sent.op, sent.floor);
         return broken(NAME, what);
+    }
+    let is_local = model.session(sent.session).is_none();
+    if is_local && err == EPHEMERAL_ON_LOCAL && txn.reply.is_err() {
+        // A learner says why, whatever else the leader had against it.
+        return Ok(());
     }
     let op = if sent.op == OpCode::CloseSession { OpCode::Delete } else { sent.op };
     let found = match err {

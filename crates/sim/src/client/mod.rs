@@ -559,7 +559,7 @@ impl Client {
 
     fn check_watches(&mut self, ctx: &Ctx) -> Check {
         let (Some(process), Some(wire)) = (&mut self.process, &self.wire) else { return Ok(()) };
-        if !wire.is_open {
+        if !wire.is_open || wire.is_unproven {
             return Ok(());
         }
         process.promises.check_watches(&wire.watches, &ctx.history.model)
@@ -727,10 +727,13 @@ impl Client {
                     let count = if is_write { &mut self.served.0 } else { &mut self.served.1 };
                     *count += is_served;
                     promises.answered(zxid, err, &body);
-                    if matches!(
-                        op,
-                        OpCode::SetWatches | OpCode::SetWatches2 | OpCode::RemoveWatches
-                    ) {
+                    let is_proven = !wire.is_unproven;
+                    if is_proven
+                        && matches!(
+                            op,
+                            OpCode::SetWatches | OpCode::SetWatches2 | OpCode::RemoveWatches
+                        )
+                    {
                         promises.check_watches(&wire.watches, &ctx.history.model)?;
                     }
                 }

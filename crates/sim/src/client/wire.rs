@@ -15,7 +15,7 @@ use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
 use crate::checkers::session_order::SessionOrder;
 use crate::checkers::{reads, watch_order, writes};
 use crate::ctx::Ctx;
-use crate::history::Sent;
+use crate::history::{EPHEMERAL_ON_LOCAL, Sent};
 use crate::model::Model;
 use crate::model::watches::ConnWatches;
 use crate::net::LinkId;
@@ -56,6 +56,8 @@ pub(super) struct Wire {
     /// It said that it would take a read-only server; and it has got one.
     pub(super) takes_read_only: bool,
     pub(super) is_read_only: bool,
+    /// It was shown what may never have been committed: nobody can say which watches it set there.
+    pub(super) is_unproven: bool,
     input: Vec<u8>,
     unanswered: VecDeque<Rc<Sent>>,
     auths_unanswered: usize,
@@ -79,6 +81,7 @@ impl Wire {
             is_begun: false,
             takes_read_only: false,
             is_read_only: false,
+            is_unproven: false,
             input: Vec::new(),
             unanswered: VecDeque::new(),
             auths_unanswered: 0,
@@ -207,7 +210,7 @@ impl Wire {
         };
         ctx.note(&self.who, format_args!("{response:?}"));
         if response.timeout_ms <= 0 {
-            return self.on_refused(ctx);
+            return self.on_refused(ctx, response.read_only == Some(true));
         }
         self.is_open = true;
         self.is_read_only = response.read_only == Some(true);
@@ -226,10 +229,15 @@ impl Wire {
             ctx.counts.resumed += 1;
         } else if self.session == SessionId::NONE {
             ctx.counts.sessions += 1;
-            let Some(life) = ctx.history.model.session(response.session) else {
+            let life = ctx.history.model.session(response.session);
+            if life.is_none() && ctx.plan.has_local_sessions() {
+                ctx.counts.local_sessions += 1;
+                ctx.history.local.insert(response.session);
+            } else if let Some(life) = life {
+                ctx.history.reveal(life.created)?;
+            } else {
                 return broken(NAME, format!("session {} does not exist", response.session));
-            };
-            ctx.history.reveal(life.created)?;
+            }
         } else {
             let what = format!("{:?} for a resumption of {}", response, self.session);
             return broken(NAME, what);
@@ -238,16 +246,20 @@ impl Wire {
         Ok(Said::Accepted { session: response.session, password: response.password })
     }
 
-    fn on_refused(&mut self, ctx: &mut Ctx) -> Check<Said> {
+    fn on_refused(&mut self, ctx: &mut Ctx, is_read_only: bool) -> Check<Said> {
         ctx.counts.refused_sessions += 1;
         if self.session == SessionId::NONE {
             return broken(NAME, "a new session was refused");
         }
+        // Without a leader a server that has local sessions believes in no session that it does not know.
+        let is_ignorant = is_read_only && ctx.plan.has_local_sessions();
         let server = ctx.links.get(&self.link).map(|link| link.server);
         if server.is_some_and(|server| ctx.facts.is_of_the_past(server)) {
             // It does not know of sessions that began since (`docs/simulator.md`).
             ctx.counts.refused_by_the_past += 1;
-        } else if !ctx.expiry.has_ended(self.session) {
+        } else if ctx.history.is_local(self.session) {
+            ctx.counts.local_ends += 1;
+        } else if !ctx.expiry.has_ended(self.session) && !is_ignorant {
             let what = format!("session {} was refused, but is alive", self.session);
             return broken("expiry", what);
         }
@@ -302,6 +314,16 @@ impl Wire {
             return Ok(Said::Reply { op, is_write: op.is_write(), zxid, err, body: Vec::new() });
         }
         ctx.counts.read_only_reads += u64::from(self.is_read_only);
+        if let Some(sent) = sent.as_ref().filter(|sent| sent.op == OpCode::CloseSession)
+            && ctx.history.is_local(sent.session)
+        {
+            if (err, sent.xid) != (0, xid.0) || zxid < order.newest() {
+                return broken(NAME, format!("{header:?} to the closing of a local session"));
+            }
+            ctx.counts.local_ends += 1;
+            let op = OpCode::CloseSession;
+            return Ok(Said::Reply { op, is_write: true, zxid, err, body: Vec::new() });
+        }
         order.on_reply(sent.as_deref(), xid, zxid)?;
         let Some(sent) = sent else { return Ok(Said::Pong) };
         let op = sent.op;
@@ -310,16 +332,27 @@ impl Wire {
             ctx.trace.line(ctx.now_us, &self.who, format_args!("{line}"));
         }
         ctx.counts.replies += 1;
+        let bytes = body.rest().to_vec();
+        if self.is_read_only && zxid.counter() != 0 && ctx.history.model.txn(zxid).is_none() {
+            // After a restart nobody knows which end of the log is committed (`docs/simulator.md`).
+            ctx.counts.read_only_unproven += 1;
+            self.catch_up.clear();
+            self.is_unproven = true;
+            return Ok(match op {
+                OpCode::Ping => Said::Pong,
+                _ => Said::Reply { op, is_write: false, zxid, err, body: bytes },
+            });
+        }
         ctx.history.reveal(zxid)?;
         let model = &ctx.history.model;
         self.watches.advance(model, zxid, &self.ids_shown, &self.ids);
         watch_order::on_reply(&mut self.watches, zxid)?;
         self.ids_shown = Rc::clone(&sent.ids);
-        let bytes = body.rest().to_vec();
         let is_write = op.is_write() && !sent.is_garbage;
         if is_write {
             ctx.counts.writes_checked += 1;
             writes::check(model, &sent, zxid, err, body)?;
+            ctx.counts.local_refusals += u64::from(err == EPHEMERAL_ON_LOCAL);
             ctx.counts.closed += u64::from(op == OpCode::CloseSession);
         } else {
             ctx.counts.reads_checked += 1;

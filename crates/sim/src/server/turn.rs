@@ -684,6 +684,8 @@ fn admit(ctx: &mut Ctx, zxid: Zxid, record: &[u8]) -> Check {
         let line = format!("{zxid} {op:?} session {session} cxid {cxid}: {:?}", txn.reply);
         ctx.trace.line(ctx.now_us, "txn", format_args!("{line}"));
     }
+    let is_upgrade = op == OpCode::CreateSession && ctx.history.local.contains(&session);
+    ctx.counts.upgrades += u64::from(is_upgrade);
     if op == OpCode::Reconfig {
         count_reconfig(ctx, zxid);
     }

@@ -124,6 +124,13 @@ impl World {
         }
         let last = if recovered.is_unknown { Zxid::ZERO } else { recovered.last };
         self.machines[at].promises().on_recovery(at, last, recovered.epochs)?;
+        // What it found counts from now on as if it had just been written.
+        self.ctx.facts.members.on_held(at, last);
+        if let Some(epochs) = recovered.epochs {
+            self.ctx.facts.members.on_epoch(at, u32::try_from(epochs.current).unwrap_or(0));
+            self.machines[at].found(epochs);
+        }
+        let ctx = &mut self.ctx;
         // What is beyond the history was never committed, or not yet.
         let model = &ctx.history.model;
         let is_committed = |(zxid, bytes): &(Zxid, Vec<u8>)| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rookeeper_proto::Sid;
-use rookeeper_storage::{ACCEPTED_EPOCH, CURRENT_EPOCH, DataDirs, DirLock, Disk, MemDisk};
+use rookeeper_storage::{ACCEPTED_EPOCH, CURRENT_EPOCH, DataDirs, DirLock, Disk, Epochs, MemDisk};
 use rookeeper_zab::EnsembleConfig;
 
 use crate::checkers::zab::promises::Promises;
@@ -114,6 +114,12 @@ impl Machine {
     /// What a running server is doing; nothing if there is none.
     pub(super) fn ensemble(&self) -> Option<&Ensemble> {
         self.process.as_ref().and_then(|process| process.service.ensemble())
+    }
+
+    /// A start has found these epochs: they may be told to others.
+    pub(super) fn found(&mut self, epochs: Epochs) {
+        self.promises.on_accepted(u32::try_from(epochs.accepted).unwrap_or(0));
+        self.promises.on_current(u32::try_from(epochs.current).unwrap_or(0));
     }
 
     pub(super) fn promises(&self) -> &Promises {
