@@ -8,7 +8,7 @@
 //! a violation prints the command that repeats it.
 //!
 //! What it deliberately leaves out: real sockets, threads and files (`server` and its tests), quotas,
-//! reconfig, SASL and TLS.
+//! SASL and TLS.
 //!
 //! `docs/simulator.md` tells the rest. Source: house.md section 12.
 

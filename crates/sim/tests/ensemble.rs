@@ -3,7 +3,7 @@
 
 use rookeeper_sim::{Counts, Plan, world};
 
-const OPS: u64 = 300;
+const OPS: u64 = 600;
 
 /// The counts of a seed's run, which must find nothing.
 fn run(seed: u64, ops: u64) -> Counts {
@@ -15,10 +15,14 @@ fn run(seed: u64, ops: u64) -> Counts {
             "seed {seed}: {violation}; rookeeper sim --ensemble --seed {seed} --ops {ops} --trace"
         );
     }
+    let (ms, counts) = (outcome.counts.virtual_ms, &outcome.counts);
+    assert!(ms >= 30_000, "seed {seed} lasts {ms} virtual ms");
+    assert!(counts.operations >= ops.min(500), "seed {seed}: {} operations", counts.operations);
+    assert!(counts.faults >= 3, "seed {seed}: {} faults", counts.faults);
     outcome.counts
 }
 
-/// What the protocol is there for happens in a handful of runs; that nothing at all is left out takes
+/// Each run lasts, asks and suffers as much as it must. What the protocol is there for happens in a handful of runs; that nothing at all is left out takes
 /// more than a test of this length can run (`docs/simulator.md`).
 #[test]
 fn a_slice_of_seeds_finds_nothing_and_exercises_the_protocol() {
@@ -33,6 +37,7 @@ fn a_slice_of_seeds_finds_nothing_and_exercises_the_protocol() {
     happened("forwarded request", counts.forwarded);
     happened("held read", counts.held_reads);
     happened("revalidation", counts.revalidations);
+    happened("reconfig", counts.reconfigs);
 }
 
 #[test]
