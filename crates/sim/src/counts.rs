@@ -68,6 +68,8 @@ counts! {
     rearmed: "connections re-armed",
     /// Credentials sent again on a new connection.
     auths_again: "credentials sent again",
+    /// Sessions ended because credentials were refused.
+    auths_refused: "credentials refused",
     /// Writes whose client was told that their outcome is unknown.
     unknown_outcomes: "writes of unknown outcome",
     /// Those that were executed.

@@ -3,9 +3,10 @@
 //!
 //! A run ([`world`]) puts one server, or an ensemble of them (replica, zab, storage and the shell's logic,
 //! [`server`]), on disks that forget and fail, joins them by a network that delays and cuts ([`peers`]),
-//! adds clients that pipeline, watch, vanish and come back elsewhere, and lets faults strike. A naive model ([`model`]) executes the same requests in zxid order; the [`checkers`] compare
-//! every reply, event, record and recovery with it. The same seed gives the same run, byte for byte;
-//! a violation prints the command that repeats it.
+//! adds clients on the core of `rookeeper-client` ([`client`]) that pipeline, watch, vanish and come back
+//! elsewhere, and lets faults strike. A naive model ([`model`]) executes the same requests in zxid order; the
+//! [`checkers`] compare every reply, event, record and recovery with it. The same seed gives the same run,
+//! byte for byte; a violation prints the command that repeats it.
 //!
 //! What it deliberately leaves out: real sockets, threads and files (`server` and its tests), quotas,
 //! SASL and TLS.

@@ -113,7 +113,8 @@ pub struct Habits {
     pub acl_per_mille: u64,
     /// Whether clients read slowly.
     pub slow_readers: bool,
-    /// Whether clients re-arm their watches after a reconnect, in 1/1000.
+    /// Share of dropped connections behind which the same process comes back, with its watches, in
+    /// 1/1000; behind the others it is a new one.
     pub rearm_per_mille: u64,
     /// Mean delay of a message.
     pub latency_us: u64,

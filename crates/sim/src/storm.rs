@@ -53,7 +53,10 @@ fn behave(ctx: &mut Ctx, link: LinkId, victims: &[SessionId]) {
 }
 
 fn connect(ctx: &mut Ctx, link: LinkId, session: SessionId, password: &[u8]) {
-    let timeout_ms = ctx.rng.below(20_000) as i32;
+    let timeout_ms = match ctx.rng.below(10) {
+        0 => ctx.rng.pick(&[-1, i32::MIN, i32::MAX]),
+        _ => ctx.rng.below(20_000) as i32,
+    };
     let request = ConnectRequest {
         protocol_version: 0,
         last_zxid_seen: Zxid::ZERO,

@@ -44,6 +44,8 @@ pub(crate) fn credentials(user: usize) -> String {
 const SCHEME: &str = "digest";
 /// See [`SUPER_DIGEST`].
 const SUPER_SECRET: &str = "super:test";
+/// What no server takes.
+const NO_SCHEME: &str = "nosuch";
 /// How long a user waits for a first connection.
 const PATIENCE_US: u64 = 5_000_000;
 
@@ -330,9 +332,13 @@ impl Client {
                 }
             }
             Action::Auth(user) => {
-                let (id, secret) = (process.next_call(), credentials(user).into_bytes());
+                let (id, is_bad) = (process.next_call(), ctx.rng.chance(30));
+                let (scheme, secret) = match is_bad {
+                    true => (NO_SCHEME.to_owned(), NO_SCHEME.to_owned()),
+                    false => (SCHEME.to_owned(), credentials(user)),
+                };
+                let secret = secret.into_bytes();
                 process.promises.asked_auth(id, &secret);
-                let scheme = SCHEME.to_owned();
                 self.with_core(ctx, |core, now| core.add_auth(id, scheme, secret, now))?;
             }
             Action::Close => self.close(ctx)?,
@@ -672,10 +678,8 @@ impl Client {
                 return process.promises.sent_auth(secret);
             }
             let user = (0..users.len()).find(|&user| credentials(user).as_bytes() == secret);
-            let Some(id) = user.and_then(|user| users.get(user)) else {
-                return broken("promises", "the core sent credentials nobody gave it");
-            };
-            wire.on_auth(std::slice::from_ref(id));
+            let known = user.and_then(|user| users.get(user));
+            wire.on_auth(known.map_or(&[], std::slice::from_ref));
             return process.promises.sent_auth(secret);
         }
         let mut is_garbage = false;
@@ -720,7 +724,7 @@ impl Client {
                 Said::Event { event, path, zxid } => {
                     promises.happened(EventKind::from(event), &path, zxid);
                 }
-                Said::Auth => promises.answered_auth(),
+                Said::Auth { err } => promises.answered_auth(err),
                 Said::Pong | Said::NoSession => {}
                 Said::Reply { op, is_write, zxid, err, body } => {
                     let is_served = u64::from(ctx.is_healing && err == 0);

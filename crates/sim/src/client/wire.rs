@@ -10,7 +10,7 @@ use rookeeper_proto::client::reply::EventType;
 use rookeeper_proto::client::request::Text;
 use rookeeper_proto::client::{ConnectResponse, ReplyHeader, Request, WatchedEvent};
 use rookeeper_proto::password::password;
-use rookeeper_proto::{OpCode, Reader, SessionId, Xid, Zxid};
+use rookeeper_proto::{ErrorCode, OpCode, Reader, SessionId, Xid, Zxid};
 
 use crate::checkers::session_order::SessionOrder;
 use crate::checkers::{reads, watch_order, writes};
@@ -37,7 +37,7 @@ pub(super) enum Said {
     /// The oldest request is answered.
     Reply { op: OpCode, is_write: bool, zxid: Zxid, err: i32, body: Vec<u8> },
     /// Credentials are answered.
-    Auth,
+    Auth { err: i32 },
     /// A ping is.
     Pong,
 }
@@ -60,7 +60,8 @@ pub(super) struct Wire {
     pub(super) is_unproven: bool,
     input: Vec<u8>,
     unanswered: VecDeque<Rc<Sent>>,
-    auths_unanswered: usize,
+    /// Whether they are good.
+    auths_unanswered: VecDeque<bool>,
     ids: Rc<[Id]>,
     /// The identities when something was last shown.
     ids_shown: Rc<[Id]>,
@@ -84,7 +85,7 @@ impl Wire {
             is_unproven: false,
             input: Vec::new(),
             unanswered: VecDeque::new(),
-            auths_unanswered: 0,
+            auths_unanswered: VecDeque::new(),
             ids_shown: Rc::clone(&ids),
             ids,
             watches: ConnWatches::default(),
@@ -106,11 +107,11 @@ impl Wire {
 
     // ---- to the server --------------------------------------------------------------------------
 
-    /// Credentials are sent.
+    /// Credentials are sent; without an identity they must be refused.
     pub(super) fn on_auth(&mut self, ids: &[Id]) {
+        self.auths_unanswered.push_back(!ids.is_empty());
         let fresh = ids.iter().filter(|id| !self.ids.contains(id)).cloned();
         self.ids = self.ids.iter().cloned().chain(fresh).collect();
-        self.auths_unanswered += 1;
     }
 
     /// A request is sent.
@@ -190,11 +191,16 @@ impl Wire {
         match header.xid {
             Xid::NOTIFICATION => self.on_event(ctx, order, header.zxid, &mut body),
             Xid::AUTH => {
-                if self.auths_unanswered == 0 || header.err != 0 || header.zxid != Zxid::ZERO {
+                let expected = match self.auths_unanswered.pop_front() {
+                    Some(true) => Some(ErrorCode::Ok.as_i32()),
+                    Some(false) => Some(ErrorCode::AuthFailed.as_i32()),
+                    None => None,
+                };
+                if Some(header.err) != expected || header.zxid != Zxid::ZERO {
                     return broken(NAME, format!("{header:?} to an auth packet"));
                 }
-                self.auths_unanswered -= 1;
-                Ok(Said::Auth)
+                ctx.counts.auths_refused += u64::from(header.err != 0);
+                Ok(Said::Auth { err: header.err })
             }
             _ => self.on_reply(ctx, order, header, &mut body),
         }

@@ -323,11 +323,19 @@ impl Promises {
         }
     }
 
-    /// Credentials were answered.
-    pub(crate) fn answered_auth(&mut self) {
+    /// Credentials were answered: all who gave them hear of it. Refused ones end the session.
+    pub(crate) fn answered_auth(&mut self, err: i32) {
         let Some(secret) = self.auths_sent.pop_front() else { return };
-        for call in self.take_auth_calls(&secret) {
-            self.owe(Some(call), empty(Zxid::ZERO));
+        let calls = self.take_auth_calls(&secret);
+        let result = match err {
+            0 => empty(Zxid::ZERO),
+            code => {
+                self.owe_end(SessionState::AuthFailed);
+                Err(Failure::Code(code))
+            }
+        };
+        for call in calls {
+            self.owe(Some(call), result.clone());
         }
     }
 
@@ -423,11 +431,12 @@ impl Promises {
     }
 
     /// Compares the watches held with those of the connection; meaningless while it does not have all
-    /// back.
+    /// back, and when the session is over.
     pub(crate) fn check_watches(&mut self, at: &ConnWatches, model: &Model) -> Check {
         let is_setting =
             |asked: &Asked| matches!(asked.op, OpCode::SetWatches | OpCode::SetWatches2);
-        if !self.owed_watches.is_empty() || self.sent.iter().any(is_setting) {
+        let is_over = self.state.is_final();
+        if is_over || !self.owed_watches.is_empty() || self.sent.iter().any(is_setting) {
             return Ok(());
         }
         self.held.check(at, model)
