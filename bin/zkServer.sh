@@ -1,9 +1,9 @@
 #!/bin/sh
 # Starts, stops and asks a server: the commands, lines and exit codes of Apache's zkServer.sh.
 #
-# Plain POSIX sh; works through a symbolic link and through PATH. Better than the original in four
-# points: `stop` waits for the process to be gone, a pid file left by a crash does not stop a start,
-# a failed start shows why, and `status` needs no nc.
+# Plain POSIX sh; works through a symbolic link and through PATH. Better than the original in five
+# points: `start` ends as soon as the server listens, `stop` waits for the process to be gone, a pid file
+# left by a crash does not stop a start, a failed start shows why, and `status` needs no nc.
 
 # The real place of this script. `sh zkServer.sh` gives a bare name: in this directory, or on PATH.
 script="$0"
@@ -187,9 +187,12 @@ do_start() {
     echo FAILED TO WRITE PID
     return 1
   fi
-  # A server that cannot run is gone within a second.
+  # A server that cannot run is gone within a second; one that runs says so, unless its log is turned down.
   tries=10
   while [ "$tries" -gt 0 ] && alive "$pid"; do
+    if grep -q ', started in [0-9]* ms' "$ZOO_DAEMON_OUT" 2>/dev/null; then
+      break
+    fi
     short_sleep
     tries=$((tries - 1))
   done

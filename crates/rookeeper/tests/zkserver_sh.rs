@@ -26,9 +26,12 @@ case "$mode" in
   stubborn) trap '' TERM ;;
   *) trap 'exit 0' TERM ;;
 esac
-echo "serving"
+case "$mode" in
+  quick) echo "standalone on client port 2441, started in 3 ms" ;;
+  *) echo "serving" ;;
+esac
 : >"$world/serving"
-while :; do sleep 0.1; done
+while :; do command -p sleep 0.1; done
 "#;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -309,6 +312,28 @@ fn restart_is_stop_and_start() {
         );
         assert_ne!(world.pid(), before);
         assert!(!alive(&before));
+    });
+}
+
+#[test]
+fn start_ends_when_the_server_says_that_it_listens() {
+    each_shell(|world| {
+        world.write("mode", "quick");
+        // A pause that lasts until the server has spoken, and is counted.
+        let log = world.shown("zk/logs/zookeeper-me-server-host.out");
+        let pause = format!(
+            "#!/bin/sh\necho pause >>'{}'\nuntil grep -q 'started in' '{log}'; do command -p sleep 0.05; \
+             done\n",
+            world.shown("pauses")
+        );
+        fs::create_dir_all(world.path("first")).expect("a directory");
+        world.program("first/sleep", &pause);
+        let path = std::env::var("PATH").expect("a PATH");
+        let path = format!("{}:{path}", world.shown("first"));
+        let started = world.zk_server_with(&["start"], &[("PATH", &path)]);
+        assert_eq!((started.out.as_str(), started.code), ("Starting zookeeper ... STARTED\n", 0));
+        let pauses = fs::read_to_string(world.path("pauses")).unwrap_or_default();
+        assert!(pauses.lines().count() <= 1, "{pauses}");
     });
 }
 

@@ -124,7 +124,7 @@ fn start_script(table: &mut Table) -> Result<(), String> {
         let began = Instant::now();
         let mut start: Child = zk_server("start")?;
         let answered = first_answer(&[server.addr()], Probe::Read, began);
-        // It stays a second to see whether the server lives.
+        // It stays for a moment to see whether the server lives.
         let started = start.wait().map_err(said)?;
         let stopped = zk_server("stop")?.wait().map_err(said)?;
         if !started.success() || !stopped.success() {
