@@ -171,7 +171,7 @@ impl CrashServer {
     /// Leaves the folder behind for someone to look at.
     pub fn keep_folder(&mut self) {
         self.home.disable_cleanup(true);
-        eprintln!("kept: {}", self.home().display());
+        eprintln!("kept: {}; the end of its log:\n{}", self.home().display(), tail(&self.log()));
     }
 }
 

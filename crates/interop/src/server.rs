@@ -391,7 +391,9 @@ impl Server {
     /// Leaves the server's folder behind for someone to look at.
     pub fn keep_folder(&mut self) {
         if let Some(home) = self.home.take() {
-            eprintln!("kept: {}", home.keep().display());
+            let home = home.keep();
+            let log = home.join("server.log");
+            eprintln!("kept: {}; the end of its log:\n{}", home.display(), tail(&log));
         }
     }
 }
