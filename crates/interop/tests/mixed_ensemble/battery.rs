@@ -110,6 +110,7 @@ fn watches_see_writes_of_other_members(cluster: &Cluster, root: &str) {
         let writer = (at + 1) % cluster.len();
         let path = format!("{root}/watched-{at}");
         let (mut watching, mut writing) = (cluster.client(at), cluster.client(writer));
+        catch_up(&mut watching);
         assert!(!watching.exists(&path, true).expect("an answer"));
         watching.children(root, true).expect("children");
         assert_eq!(writing.create(&path, b"1", 0).expect("a reply").error, 0);

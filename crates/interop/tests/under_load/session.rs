@@ -14,7 +14,8 @@ use crate::history::History;
 const PATIENCE: Duration = Duration::from_secs(180);
 const ANSWER: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
-pub(crate) const SESSION_MS: i32 = 60_000;
+/// None of them ends because a machine is slow; some are not heard of while what they did is judged.
+pub(crate) const SESSION_MS: i32 = 180_000;
 const EPHEMERAL: i32 = 1;
 const SEQUENTIAL: i32 = 2;
 const DATA_CHANGED: i32 = 3;
