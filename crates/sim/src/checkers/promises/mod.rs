@@ -296,7 +296,10 @@ impl Promises {
 
     /// The session is open.
     pub(crate) fn accepted(&mut self, session: SessionId, password: [u8; 16], is_read_only: bool) {
-        self.session = Some(Credentials { session, password });
+        // What a server without a leader makes up means nothing to the others.
+        if !is_read_only {
+            self.session = Some(Credentials { session, password });
+        }
         self.state = match is_read_only {
             true => SessionState::ConnectedReadOnly,
             false => SessionState::Connected,
