@@ -170,6 +170,10 @@ counts! {
     forwarded: "requests forwarded" ensemble,
     /// Sessions whose leader was asked.
     revalidations: "revalidations" ensemble,
+    /// Connections kept by a server that lost its leader.
+    kept: "connections kept without a leader" ensemble,
+    /// Those it went on with under the next one.
+    outlived: "connections that outlived an election" ensemble,
     /// Clients refused by a server that was behind them.
     behind: "clients ahead of their server" ensemble,
     /// Writes of sessions that had moved or ended.

@@ -32,6 +32,10 @@ pub struct QuorumStats {
     pub commits_received: u64,
     /// `revalidate_count`: sessions whose leader was asked by this server.
     pub revalidations: u64,
+    /// Connections kept when a leader was lost.
+    pub connections_kept: u64,
+    /// Those that went on under the next one.
+    pub connections_outlived: u64,
 }
 
 /// Sizes of a leader's proposals, since it leads or since `srst`.

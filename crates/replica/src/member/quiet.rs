@@ -19,7 +19,9 @@ impl Member {
         };
         let lost = self.replica.role().is_learner().then_some(lost);
         self.replica.stop_serving(now, lost, outbox);
-        self.note_count("are kept while there is no leader", self.replica.kept_connections());
+        let kept = self.replica.kept_connections();
+        self.replica.stats.quorum.connections_kept += kept as u64;
+        self.note_count("are kept while there is no leader", kept);
     }
 
     /// Serves in this role, those who were kept first of all.
@@ -36,6 +38,7 @@ impl Member {
         let kept = self.replica.take_kept(epoch, is_state_replaced);
         self.replica.start_serving(now, role, epoch);
         let served = self.replica.serve_kept(now, kept, outbox);
+        self.replica.stats.quorum.connections_outlived += served as u64;
         self.note_count("have outlived the election", served);
         // What they held is on its way in this turn: nothing else may begin another.
         self.propose_all(now);

@@ -309,7 +309,13 @@ impl Wire {
         body: &mut Reader<'_>,
     ) -> Check<Said> {
         let ReplyHeader { xid, zxid, err } = header;
-        let sent = self.unanswered.pop_front();
+        let is_ping = |sent: &Rc<Sent>| sent.op == OpCode::Ping;
+        let ahead = match xid == Xid::PING && ctx.plan.replica.quiet_elections {
+            // Without a leader it overtakes what waits for one.
+            true => self.unanswered.iter().position(is_ping).unwrap_or(0),
+            false => 0,
+        };
+        let sent = self.unanswered.remove(ahead);
         if let Some(sent) = sent.as_ref().filter(|_| self.is_read_only && err == NOT_READ_ONLY) {
             let op = sent.op;
             let may_be_refused = op.is_write() || op == OpCode::Sync;

@@ -66,6 +66,8 @@ pub(crate) struct Ensemble {
     pub(crate) ports: (u16, u16),
     /// The quorum port is open.
     pub(crate) listens: bool,
+    /// Connections kept, and outlived elections, as far as they are counted.
+    quiet: (u64, u64),
     /// Under whom it served when it was last looked at.
     serving: Option<(Sid, u32)>,
     serving_since_ms: u64,
@@ -123,6 +125,7 @@ impl Ensemble {
             place,
             delivery: Delivery { records, base, upto: Zxid::ZERO },
             listens: false,
+            quiet: (0, 0),
             serving: None,
             serving_since_ms: 0,
             led: None,
@@ -293,6 +296,11 @@ impl Ensemble {
             }
         }
         self.listens = self.member.peer().state() == ServerState::Leading;
+        let quorum = &self.member.replica().stats().quorum;
+        let quiet = (quorum.connections_kept, quorum.connections_outlived);
+        ctx.counts.kept += quiet.0 - self.quiet.0;
+        ctx.counts.outlived += quiet.1 - self.quiet.1;
+        self.quiet = quiet;
         Ok(())
     }
 
