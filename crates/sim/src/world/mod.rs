@@ -129,6 +129,8 @@ impl World {
             clients.push(Client::operator(clients.len(), Rc::clone(&users)));
         }
         let ops_left = plan.habits.ops;
+        // Some ensembles are without a leader most of the time.
+        let limit_us = if plan.ensemble.is_some() { 4 * FAULTS_US } else { FAULTS_US };
         let ctx = Ctx {
             now_us: 0,
             machines: vec![
@@ -156,7 +158,7 @@ impl World {
             clients,
             ops_left,
             phase: Phase::Faults,
-            phase_limit_us: FAULTS_US,
+            phase_limit_us: limit_us,
             operator,
         };
         let groups = world.ctx.plan.ensemble.as_ref().map_or("", |plan| &plan.groups);
