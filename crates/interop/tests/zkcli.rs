@@ -102,23 +102,27 @@ fn the_java_shells_see_no_difference() {
         let config = || ServerConfig::new().set("extendedTypesEnabled", "true");
         let apache = Server::start(Flavour::APACHE_395, config()).expect("Apache");
         let tested = Server::start(flavour, config()).expect("the server under test");
-        let expected = said(&run(generation, &apache, &[], SESSION));
+        let servers = [&apache, &tested];
+        let [expected, got] = both(generation, servers, &[], SESSION);
         assert!(
             expected.results.iter().any(|line| line == "two words" || line.contains("[a, c")),
             "the shell did something: {:#?}",
             expected.results
         );
-        compare(
-            &format!("{generation:?}, a session"),
-            &expected,
-            &said(&run(generation, &tested, &[], SESSION)),
-        );
+        compare(&format!("{generation:?}, a session"), &expected, &got);
         for words in ONE_SHOT {
-            let expected = said(&run(generation, &apache, words, ""));
-            let got = said(&run(generation, &tested, words, ""));
+            let [expected, got] = both(generation, servers, words, "");
             compare(&format!("{generation:?}, {words:?}"), &expected, &got);
         }
     }
+}
+
+/// What the shell says of each server; most of the time is the start of two JVMs.
+fn both(generation: Generation, servers: [&Server; 2], words: &[&str], input: &str) -> [Said; 2] {
+    std::thread::scope(|scope| {
+        let run = |server| scope.spawn(move || said(&run(generation, server, words, input)));
+        servers.map(run).map(|shell| shell.join().expect("a shell"))
+    })
 }
 
 fn run(generation: Generation, server: &Server, words: &[&str], input: &str) -> Output {
