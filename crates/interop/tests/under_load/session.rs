@@ -84,8 +84,11 @@ impl Session {
 
     /// Until a server says that the session is closed: in answer, or when it is to be resumed.
     fn close(&mut self) {
-        let mut was_asked = false;
+        let (mut was_asked, deadline) = (false, Instant::now() + PATIENCE);
         while !self.history.is_closed && self.history.violations.is_empty() {
+            if Instant::now() > deadline {
+                self.wrong(format!("it is not closed within {PATIENCE:?}"));
+            }
             match self.client.take() {
                 Some(mut client) => {
                     was_asked = true;
