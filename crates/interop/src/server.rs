@@ -18,7 +18,9 @@ use crate::{HarnessError, Result, fourletter, ports, rookeeper};
 /// Generous: a busy machine may take long to start a JVM, and nothing waits longer than it must.
 const START_PATIENCE: Duration = Duration::from_secs(180);
 const STOP_PATIENCE: Duration = Duration::from_secs(120);
-/// Not for ever, because a Java server that is starting up may leave a connection hanging.
+/// A Java server that is starting up may leave a connection hanging for ever: short at first, then longer, for a
+/// busy machine.
+const FIRST_PROBE: Duration = Duration::from_millis(500);
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 4;
@@ -257,11 +259,16 @@ impl Server {
     /// port is not taken for it.
     pub fn wait_until_serving(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_PATIENCE;
+        let mut patience = FIRST_PROBE;
         loop {
-            if self.mode().is_some()
+            let asked = Instant::now();
+            if self.mode_within(patience).is_some()
                 && self.process.as_ref().is_some_and(|p| p.listens_on(self.client_port))
             {
                 return Ok(());
+            }
+            if asked.elapsed() >= patience {
+                patience = (2 * patience).min(PROBE_PATIENCE);
             }
             self.must_run()?;
             if Instant::now() > deadline {
@@ -291,7 +298,11 @@ impl Server {
 
     /// The mode `srvr` reports, or `None` while the server does not serve.
     pub fn mode(&self) -> Option<String> {
-        let answer = fourletter::ask_within(self.addr(), "srvr", PROBE_PATIENCE).ok()?;
+        self.mode_within(PROBE_PATIENCE)
+    }
+
+    fn mode_within(&self, patience: Duration) -> Option<String> {
+        let answer = fourletter::ask_within(self.addr(), "srvr", patience).ok()?;
         fourletter::mode_in(&answer).map(str::to_owned)
     }
 

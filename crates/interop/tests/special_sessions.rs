@@ -65,6 +65,7 @@ fn start(servers: &mut [Server], which: &[usize]) {
     }
     // A read-only server serves as well.
     for &at in which {
+        servers[at].wait_until_serving().expect("it serves");
         eventually("it has a leader", || {
             servers[at].must_run().expect("it runs");
             servers[at].mode().is_some_and(|mode| mode == "leader" || mode == "follower")
