@@ -65,7 +65,7 @@ const XERIAL_MAX_BYTES: usize = 32 << 20;
 /// Written to the disk at a time.
 const OUT_BYTES: usize = 256 << 10;
 /// Forced at a time: the log's forces wait for the disk to finish this much.
-const FORCE_EVERY_BYTES: u64 = 2 << 20;
+const FORCE_EVERY_BYTES: u64 = 1 << 20;
 
 /// A file as a sequential, buffered output.
 #[derive(Debug)]

@@ -86,6 +86,9 @@ pub struct TxnLog {
     appended: Zxid,
     durable: Zxid,
     current: Option<Current>,
+    /// The file before, with zeros behind its last record: cut off step by step while idle. To cut off
+    /// 64 MB at once takes tens of milliseconds.
+    untrimmed: Option<Current>,
     /// A file with header and space under a temporary name, made while idle.
     spare: Option<Box<dyn DiskFile>>,
     spare_len: u64,
@@ -132,6 +135,7 @@ impl TxnLog {
             appended: last,
             durable: last,
             current: None,
+            untrimmed: None,
             spare: None,
             spare_len: 0,
             poisoned: None,
@@ -184,19 +188,23 @@ impl TxnLog {
         self.appended = self.durable;
     }
 
-    /// Whether less space lies ahead than there should.
+    /// Whether less space lies ahead than there should, or more behind the file before.
     pub fn wants_space(&self) -> bool {
-        0 < self.options.pre_alloc_bytes
-            && match &self.current {
-                None => self.spare.is_none(),
-                Some(current) => current.allocated < current.end + self.options.pre_alloc_bytes,
-            }
+        let is_short = match &self.current {
+            None => self.spare.is_none(),
+            Some(current) => current.allocated < current.end + self.options.pre_alloc_bytes,
+        };
+        self.untrimmed.is_some() || 0 < self.options.pre_alloc_bytes && is_short
     }
 
-    /// Does one bounded step of allocation ahead; returns whether there is more to do. A full disk
-    /// is reported, but nothing is lost by it.
+    /// Does one bounded step of allocation ahead, or of trimming; returns whether there is more to do. A
+    /// full disk is reported, but nothing is lost by it.
     pub fn prepare_ahead(&mut self) -> Result<bool, CommitError> {
         self.check()?;
+        Ok(self.fill_ahead()? || self.trim_step())
+    }
+
+    fn fill_ahead(&mut self) -> Result<bool, CommitError> {
         if self.options.pre_alloc_bytes == 0 {
             return Ok(false);
         }
@@ -250,6 +258,7 @@ impl TxnLog {
     /// Commits, ends the current file and gives up the writer.
     pub fn close(mut self) -> Result<(), CommitError> {
         self.roll()?;
+        self.trim();
         if self.spare.take().is_some() {
             // A leftover is removed by the next start.
             let _ = self.disk.remove(&self.dir.join(SPARE_NAME));
@@ -272,7 +281,9 @@ impl TxnLog {
         CommitError::Poisoned { file: file.to_owned(), why }
     }
 
-    fn full(&self, source: io::Error) -> CommitError {
+    /// What the file before has too much is room as well.
+    fn full(&mut self, source: io::Error) -> CommitError {
+        self.trim();
         CommitError::Full { dir: self.dir.clone(), source }
     }
 
@@ -442,14 +453,36 @@ impl TxnLog {
             let _ = self.disk.remove(&current.path);
             return Ok(());
         }
-        // Trimming the zeros is a courtesy to Java's leader (trap S33); they do no harm.
-        let _ = current.file.truncate(current.end);
         if !self.options.force_sync
             && let Err(e) = current.file.sync_data()
         {
             return Err(self.poison(&current.path, "force the log", &e));
         }
+        self.trim();
+        self.untrimmed = Some(current);
         Ok(())
+    }
+
+    /// Cuts off the zeros of the file before. That is a courtesy to Java's leader (trap S33); they do no
+    /// harm.
+    fn trim(&mut self) {
+        if let Some(mut file) = self.untrimmed.take() {
+            let _ = file.file.truncate(file.end);
+        }
+    }
+
+    /// Cuts off some of them; returns whether there are more. No mark is cut in two.
+    fn trim_step(&mut self) -> bool {
+        let Some(file) = &mut self.untrimmed else { return false };
+        let step = self.options.fill_chunk_bytes.max(FILL_ALIGN);
+        let next = file.allocated.saturating_sub(step);
+        file.allocated = if next < file.end + FILL_ALIGN { file.end } else { next };
+        let is_cut = file.file.truncate(file.allocated).is_ok();
+        let has_more = is_cut && file.end < file.allocated;
+        if !has_more {
+            self.untrimmed = None;
+        }
+        has_more
     }
 }
 
