@@ -18,7 +18,7 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
 pub const SNAPSHOT_NODES_PER_SLICE: usize = 512;
 
 /// Bytes of serialised snapshot that may wait for the snapshot thread.
-pub const SNAPSHOT_BYTES_QUEUED_MAX: usize = 8 << 20;
+pub const SNAPSHOT_BYTES_QUEUED_MAX: usize = 2 << 20;
 
 /// Expired containers and TTL nodes looked up at a time.
 pub const EXPIRY_CANDIDATES_MAX: usize = 1000;
