@@ -1,6 +1,7 @@
 //! Access control lists: who (`Id`) may do what (`perms`).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::jute::{JuteWrite, Reader, Result};
@@ -36,42 +37,45 @@ pub struct Acl {
     pub id: Id,
 }
 
-/// A stored ACL, cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AclList(Arc<[Acl]>);
+/// A stored ACL, cheap to clone. The list that nearly every node has, [`AclList::open`], is `None`: to
+/// clone it, to drop it and to know it costs nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AclList(Option<Arc<[Acl]>>);
 
 /// `world:anyone` with all permissions, as clients encode it.
 const OPEN_ENCODED: &[u8] = b"\0\0\0\x01\0\0\0\x1f\0\0\0\x05world\0\0\0\x06anyone";
 
 impl AclList {
-    /// `world:anyone` with all permissions. One shared instance: most nodes have it.
+    /// `world:anyone` with all permissions.
     pub fn open() -> Self {
-        static OPEN: OnceLock<AclList> = OnceLock::new();
-        OPEN.get_or_init(|| Self::world(ALL)).clone()
+        Self(None)
     }
 
     /// `world:anyone` with `perms`.
     pub fn world(perms: i32) -> Self {
-        let id = Id { scheme: "world".to_owned(), id: "anyone".to_owned() };
-        Self(Arc::new([Acl { perms, id }]))
+        vec![world(perms)].into()
     }
 
     /// The entries.
     pub fn entries(&self) -> &[Acl] {
-        &self.0
+        static OPEN: OnceLock<[Acl; 1]> = OnceLock::new();
+        match &self.0 {
+            Some(entries) => entries,
+            None => OPEN.get_or_init(|| [world(ALL)]),
+        }
     }
 
     /// Whether it is `world:anyone` with all permissions and nothing else.
     pub fn is_open(&self) -> bool {
-        match self.entries() {
-            [only] => only.perms == ALL && only.id.scheme == "world" && only.id.id == "anyone",
-            _ => false,
-        }
+        self.0.is_none()
     }
 
     /// Appends the wire form.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.put_len(self.0.len());
+        if self.is_open() {
+            return out.put(OPEN_ENCODED);
+        }
+        out.put_len(self.entries().len());
         for acl in self.entries() {
             out.put_i32(acl.perms);
             out.put_str(&acl.id.scheme);
@@ -91,14 +95,29 @@ impl AclList {
             let id = r.string()?.unwrap_or_default().into_owned();
             Ok(Acl { perms, id: Id { scheme, id } })
         })?;
-        Ok(Self(list.unwrap_or_default().into()))
+        Ok(list.unwrap_or_default().into())
     }
 }
 
 impl From<Vec<Acl>> for AclList {
     fn from(list: Vec<Acl>) -> Self {
-        Self(list.into())
+        let is_open = match list.as_slice() {
+            [only] => only.perms == ALL && only.id.scheme == "world" && only.id.id == "anyone",
+            _ => false,
+        };
+        Self((!is_open).then(|| list.into()))
     }
+}
+
+impl fmt::Debug for AclList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AclList").field(&self.entries()).finish()
+    }
+}
+
+/// `world:anyone` with `perms`.
+fn world(perms: i32) -> Acl {
+    Acl { perms, id: Id { scheme: "world".to_owned(), id: "anyone".to_owned() } }
 }
 
 /// One ACL entry as a client sent it: nulls are still visible, nothing is checked.

@@ -116,7 +116,11 @@ impl<'a> Reader<'a> {
 
     /// A string; `None` is null. Malformed UTF-8 is replaced, as Java does.
     pub fn string(&mut self) -> Result<Option<Cow<'a, str>>> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        Ok(self.buffer()?.map(|bytes| match std::str::from_utf8(bytes) {
+            // Nearly always, and found out at a fraction of the cost.
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        }))
     }
 
     /// The element count of a vector; `None` is null. A count below -1 is an empty vector.

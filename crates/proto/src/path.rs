@@ -14,6 +14,20 @@ pub fn validate(path: &str) -> Result<(), Reason> {
         [b'/', ..] => {}
         _ => return Err("path must start with /"),
     }
+    // Without branches: for nearly every path this is all there is to do.
+    let pairs = bytes.iter().zip(&bytes[1..]);
+    let is_plain = !pairs.fold(false, |is_odd, pair| is_odd | matches!(pair, (b'/', b'/' | b'.')));
+    let is_printable = bytes.iter().fold(true, |so_far, b| so_far & (0x20..0x7f).contains(b));
+    if !is_plain {
+        validate_components(path)?;
+    }
+    if is_printable {
+        return Ok(());
+    }
+    if path.chars().any(is_forbidden) { Err("invalid character") } else { Ok(()) }
+}
+
+fn validate_components(path: &str) -> Result<(), Reason> {
     for component in path[1..].split('/') {
         match component {
             "" => return Err("empty node name"),
@@ -21,10 +35,7 @@ pub fn validate(path: &str) -> Result<(), Reason> {
             _ => {}
         }
     }
-    if bytes.iter().all(|b| (0x20..0x7f).contains(b)) {
-        return Ok(());
-    }
-    if path.chars().any(is_forbidden) { Err("invalid character") } else { Ok(()) }
+    Ok(())
 }
 
 /// Characters no path may hold. Java forbids the code units D800 to F8FF, which covers every
@@ -38,12 +49,17 @@ fn is_forbidden(c: char) -> bool {
 /// The parent of a path as Java computes it: everything before the last `/`. The parent of `/a` is
 /// `""`, which is an alias of `/`. `None` when there is no `/`.
 pub fn parent(path: &str) -> Option<&str> {
-    path.rfind('/').map(|at| &path[..at])
+    last_slash(path).map(|at| &path[..at])
 }
 
 /// The last component.
 pub fn name(path: &str) -> &str {
-    path.rfind('/').map_or(path, |at| &path[at + 1..])
+    last_slash(path).map_or(path, |at| &path[at + 1..])
+}
+
+/// Names are short: looking at each byte beats the search that is made for long texts.
+fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|b| b == b'/')
 }
 
 #[cfg(test)]

@@ -46,6 +46,12 @@ fn namespace_of(path: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
+/// Whether `name` is [`namespace_of`] that path.
+fn is_in(path: &str, name: &str) -> bool {
+    let rest = path.strip_prefix('/').and_then(|rest| rest.strip_prefix(name));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Namespaces {
     /// Counts a read of `path` that yielded `bytes` of data or of names of children.
     #[inline]
@@ -66,9 +72,8 @@ impl Namespaces {
 
     #[inline]
     fn entry(&mut self, path: &str) -> Option<&mut Namespace> {
-        let name = namespace_of(path)?;
-        if self.all.get(self.last).is_none_or(|last| *last.name != *name) {
-            self.last = self.find_or_add(name)?;
+        if self.all.get(self.last).is_none_or(|last| !is_in(path, &last.name)) {
+            self.last = self.find_or_add(namespace_of(path)?)?;
         }
         self.all.get_mut(self.last)
     }

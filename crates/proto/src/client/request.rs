@@ -310,7 +310,8 @@ impl<'a> MultiOp<'a> {
 
     /// Reads operations up to the first header whose `done` is set, whatever its type.
     pub fn read_all(r: &mut Reader<'a>) -> Result<Vec<Self>> {
-        let mut ops = Vec::new();
+        // Few hold more.
+        let mut ops = Vec::with_capacity(16);
         loop {
             let (kind, done, _err) = (r.i32()?, r.bool()?, r.i32()?);
             if done {

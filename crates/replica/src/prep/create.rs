@@ -31,7 +31,7 @@ impl Prep {
             job.check_session()?
         }
         let prefix = create.path.as_deref().ok_or(Refusal::Undecodable)?;
-        if prefix.contains('\0') {
+        if prefix.as_bytes().contains(&0) {
             return Err(ErrorCode::BadArguments.into());
         }
         let parent_path = parent_of(prefix)?;
