@@ -114,7 +114,7 @@ fn connection_tokens(
 }
 
 /// The settings of preparation.
-pub(crate) fn prep(config: &Config, hash_seed: u64) -> PrepConfig {
+pub(crate) fn prep(config: &Config) -> PrepConfig {
     let limits = &config.limits;
     let record = i64::from(limits.jute_max_buffer_bytes)
         .saturating_add(i64::from(limits.jute_max_buffer_extra_bytes));
@@ -127,7 +127,6 @@ pub(crate) fn prep(config: &Config, hash_seed: u64) -> PrepConfig {
         reconfig: config.quorum.reconfig_enabled,
         standalone: config.mode == Mode::Standalone,
         record_max_bytes: usize::try_from(record).unwrap_or(usize::MAX),
-        hash_seed,
     }
 }
 

@@ -209,7 +209,7 @@ fn run_core(
         }
     };
     let role = if joining.is_some() { Role::Looking } else { Role::Standalone };
-    let prep = settings::prep(&config, seed);
+    let prep = settings::prep(&config);
     let parts = Parts { tree: recovered.tree, auth, prep, role, seed };
     let mut replica = Replica::new(now, settings::replica(&config), parts);
     if has_replayed {

@@ -233,7 +233,6 @@ impl Plan {
             extended_types,
             close_session_txn: replica.close_session_txn,
             digest,
-            hash_seed,
             ..PrepConfig::default()
         };
         let tree = TreeOptions {

@@ -237,14 +237,14 @@ impl DataTree {
             id: ZnodeId(id),
             path,
             acl: self.acls.list(acl),
-            parent: Some(self.parent_of_change(parent)),
+            parent: Some(self.parent_of_change(parent, parent_path)),
         });
         Ok(stat)
     }
 
-    fn parent_of_change(&self, id: u32) -> (ZnodeId, &str, &AclList) {
-        let node = self.store.node(id);
-        (ZnodeId(id), event_path(node.path()), self.acls.list(node.acl))
+    /// The node `id` at `path`, as a change names it.
+    fn parent_of_change<'p>(&'p self, id: u32, path: &'p str) -> (ZnodeId, &'p str, &'p AclList) {
+        (ZnodeId(id), event_path(path), self.acls.list(self.store.node(id).acl))
     }
 
     /// cversion and pzxid of a parent only grow: a snapshot may hold later ones.
@@ -305,7 +305,7 @@ impl DataTree {
             id: ZnodeId(id),
             path,
             acl: &acl,
-            parent: Some(self.parent_of_change(parent)),
+            parent: Some(self.parent_of_change(parent, split(path).unwrap_or_default())),
         });
     }
 

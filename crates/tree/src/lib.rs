@@ -19,7 +19,7 @@ mod watch;
 pub use acls::{AclId, AclMap, permits};
 pub use apply::{Applied, DigestMismatch, OpResult};
 pub use change::{Change, ChangeKind, ChangeSink};
-pub use digest::{digest_image, is_digested, node_digest};
+pub use digest::{is_digested, node_digest, with_stat_changed};
 pub use quota::{MalformedQuota, Quota, QuotaFigures};
 pub use snapshot::{SNAPSHOTS_MAX, Slice, SnapshotError, SnapshotId, SnapshotInfo};
 pub use tree::load::{LoadError, TreeLoader};

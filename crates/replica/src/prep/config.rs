@@ -21,8 +21,6 @@ pub struct PrepConfig {
     /// The largest record that may be proposed: `jute.maxbuffer` plus its extra size, beyond which
     /// no Java peer could read it (S31).
     pub record_max_bytes: usize,
-    /// Seed of the overlay's hash tables, so that a client cannot choose colliding paths.
-    pub hash_seed: u64,
 }
 
 impl Default for PrepConfig {
@@ -36,7 +34,6 @@ impl Default for PrepConfig {
             reconfig: false,
             standalone: true,
             record_max_bytes: 2 * 0xf_ffff,
-            hash_seed: 0,
         }
     }
 }

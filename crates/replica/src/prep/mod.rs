@@ -24,7 +24,6 @@
 mod change;
 mod config;
 mod create;
-mod digest;
 mod multi;
 mod overlay;
 mod poison;
@@ -47,7 +46,7 @@ use rookeeper_proto::client::request::Request;
 use rookeeper_proto::jute::JuteWrite;
 use rookeeper_proto::txn::{DIGEST_VERSION, TxnDigest, TxnHeader};
 use rookeeper_proto::{AclList, ErrorCode, OpCode, Zxid};
-use rookeeper_tree::{is_digested, node_digest};
+use rookeeper_tree::{is_digested, node_digest, with_stat_changed};
 
 use crate::auth::AuthRegistry;
 use overlay::{Node, Overlay, Place};
@@ -84,7 +83,7 @@ impl Prep {
     /// Starts behind `last_zxid`, when the tree's digest is `digest` and nothing is outstanding.
     pub fn new(config: PrepConfig, last_zxid: Zxid, digest: i64) -> Self {
         Self {
-            overlay: Overlay::new(config.hash_seed),
+            overlay: Overlay::default(),
             quotas: QuotaDeltas::default(),
             name: String::new(),
             config,
@@ -95,7 +94,7 @@ impl Prep {
 
     /// Forgets everything outstanding and continues behind `last_zxid`: a new epoch, another role.
     pub fn restart(&mut self, last_zxid: Zxid, digest: i64) {
-        self.overlay = Overlay::new(self.config.hash_seed);
+        self.overlay = Overlay::default();
         self.quotas = QuotaDeltas::default();
         (self.last_zxid, self.digest) = (last_zxid, digest);
     }
@@ -245,7 +244,7 @@ impl Prep {
         let old = self.digest_of(job.tree, path, &found);
         change(&mut found.node);
         let new = if self.config.digest && is_digested(path) {
-            digest::with_stat_changed(old, &before, &found.node.stat)
+            with_stat_changed(old, &before, &found.node.stat)
         } else {
             0
         };

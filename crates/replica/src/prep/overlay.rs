@@ -5,9 +5,7 @@
 //! Slots and their path buffers are reused: in steady state nothing is allocated.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::hash::BuildHasher;
 
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use rookeeper_proto::create_mode::CONTAINER_OWNER;
 use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
@@ -28,8 +26,8 @@ pub(super) struct Node {
 /// Where a path was looked up: spares looking it up again when it changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<I> {
-    /// Not computed while the overlay is empty.
-    hash: Option<u64>,
+    /// The tree's, which the overlay uses as well: a path is hashed once.
+    hash: u64,
     slot: Option<u32>,
     /// In the tree, if that is where the node was found.
     pub(super) committed: Option<I>,
@@ -54,9 +52,8 @@ struct Undo {
 }
 
 /// The outstanding changes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Overlay {
-    hasher: FixedState,
     index: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -73,19 +70,6 @@ pub(super) struct Overlay {
 const KEPT_PATH_BYTES: usize = 512;
 
 impl Overlay {
-    pub(super) fn new(seed: u64) -> Self {
-        Self {
-            hasher: FixedState::with_seed(seed),
-            index: HashTable::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            changes: VecDeque::new(),
-            ephemerals: BTreeSet::new(),
-            undo: Vec::new(),
-            multi_start: None,
-        }
-    }
-
     /// How many nodes have outstanding changes.
     pub(super) fn len(&self) -> usize {
         self.index.len()
@@ -96,26 +80,21 @@ impl Overlay {
     }
 
     /// Whether the path has outstanding changes, and if so the node.
-    pub(super) fn outstanding(&self, path: &str) -> Option<Option<&Node>> {
-        let slot = self.slot_of(self.hasher.hash_one(path), path)?;
+    pub(super) fn outstanding<T: TreeView>(&self, tree: &T, path: &str) -> Option<Option<&Node>> {
+        let slot = self.slot_of(tree.hash(path), path)?;
         Some(self.slots[slot as usize].node.as_ref())
     }
 
     /// The latest prepared state of a path.
     pub(super) fn find<T: TreeView>(&self, tree: &T, path: &str) -> (Place<T::Id>, Option<Node>) {
-        if self.index.is_empty() {
-            let committed = tree.find(path);
-            let place = Place { hash: None, slot: None, committed };
-            return (place, committed.map(|id| Node::of(tree, id)));
-        }
-        let hash = self.hasher.hash_one(path);
+        let hash = tree.hash(path);
         let slot = self.slot_of(hash, path);
         if let Some(at) = slot {
-            let place = Place { hash: Some(hash), slot, committed: None };
+            let place = Place { hash, slot, committed: None };
             return (place, self.slots[at as usize].node.clone());
         }
-        let committed = tree.find(path);
-        (Place { hash: Some(hash), slot, committed }, committed.map(|id| Node::of(tree, id)))
+        let committed = tree.find(path, hash);
+        (Place { hash, slot, committed }, committed.map(|id| Node::of(tree, id)))
     }
 
     /// Makes `node` the state of `path` as of `zxid`. `place` must come from [`Self::find`] with no
@@ -144,8 +123,7 @@ impl Overlay {
         }
     }
 
-    fn insert(&mut self, path: &str, hash: Option<u64>) -> u32 {
-        let hash = hash.unwrap_or_else(|| self.hasher.hash_one(path));
+    fn insert(&mut self, path: &str, hash: u64) -> u32 {
         let at = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { path: String::new(), hash: 0, zxid: Zxid::ZERO, node: None });
             u32::try_from(self.slots.len() - 1).expect("far fewer outstanding changes than 2^32")

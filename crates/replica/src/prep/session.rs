@@ -38,7 +38,7 @@ impl Prep {
             return paths;
         }
         for path in tree.ephemerals(session) {
-            let still = match self.overlay.outstanding(path) {
+            let still = match self.overlay.outstanding(tree, path) {
                 Some(node) => node.is_some_and(|node| node.is_ephemeral_of(session)),
                 None => true,
             };

@@ -34,8 +34,11 @@ pub trait TreeView {
     /// Names a node until the tree changes.
     type Id: Copy + fmt::Debug;
 
-    /// The node at `path`; `"/"` is the root.
-    fn find(&self, path: &str) -> Option<Self::Id>;
+    /// Hashes a path; clients cannot choose paths that collide.
+    fn hash(&self, path: &str) -> u64;
+
+    /// The node at `path`, whose hash is `hash`; `"/"` is the root.
+    fn find(&self, path: &str, hash: u64) -> Option<Self::Id>;
 
     /// What it holds.
     fn view(&self, id: Self::Id) -> NodeView<'_>;
@@ -54,8 +57,13 @@ impl TreeView for DataTree {
     type Id = ZnodeId;
 
     #[inline]
-    fn find(&self, path: &str) -> Option<ZnodeId> {
-        Self::find(self, path)
+    fn hash(&self, path: &str) -> u64 {
+        self.hash_of(path)
+    }
+
+    #[inline]
+    fn find(&self, path: &str, hash: u64) -> Option<ZnodeId> {
+        self.find_hashed(path, hash)
     }
 
     #[inline]

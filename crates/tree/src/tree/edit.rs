@@ -7,11 +7,15 @@ use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid};
 use super::node::Node;
 use super::store::Hashed;
 use super::{CONFIG, DataTree};
-use crate::digest::DigestBase;
+use crate::digest::{is_covered, with_stat_changed};
 
 impl DataTree {
     /// Books a node that is in the store.
     pub(super) fn entered(&mut self, id: u32) {
+        if self.options.digest_enabled {
+            let node = self.store.node_mut(id);
+            node.set_digest(node.computed_digest());
+        }
         self.book(id, 1);
         let owner = self.store.node(id).owner;
         match self.owner_kind(owner) {
@@ -58,11 +62,7 @@ impl DataTree {
     fn book(&mut self, id: u32, sign: i64) {
         let node = self.store.node(id);
         self.data_size += sign * node.size();
-        if self.options.digest_enabled
-            && let Some(base) = DigestBase::of(node.path_bytes(), node.data())
-        {
-            self.digest = self.digest.wrapping_add(sign * base.with(&node.persisted()));
-        }
+        self.digest = self.digest.wrapping_add(sign * node.digest());
     }
 
     /// Adds a node below `parent`; the path is not present.
@@ -92,12 +92,12 @@ impl DataTree {
         }
         let before = node.persisted();
         change(node);
-        let after = node.persisted();
-        if before != after
-            && let Some(base) = DigestBase::of(node.path_bytes(), node.data())
-        {
-            let delta = base.with(&after) - base.with(&before);
-            self.digest = self.digest.wrapping_add(delta);
+        if is_covered(node.path_bytes()) {
+            let old = node.digest();
+            let new = with_stat_changed(old, &before, &node.persisted());
+            debug_assert_eq!(new, node.computed_digest());
+            node.set_digest(new);
+            self.digest = self.digest.wrapping_add(new - old);
         }
     }
 
@@ -110,18 +110,13 @@ impl DataTree {
     ) {
         self.snapshots.before_change(&self.store, id);
         let node = self.store.node_mut(id);
-        let base = match self.options.digest_enabled {
-            true => DigestBase::of_path(node.path_bytes()),
-            false => None,
-        };
-        let digest = |node: &Node| {
-            base.as_ref().map_or(0, |b| b.and_data(node.data()).with(&node.persisted()))
-        };
-        let (old_digest, old_size) = (digest(node), node.size());
+        let (old_digest, old_size) = (node.digest(), node.size());
         node.set_data(data);
         change(node);
-        let delta = digest(node) - old_digest;
-        self.digest = self.digest.wrapping_add(delta);
+        if self.options.digest_enabled {
+            node.set_digest(node.computed_digest());
+        }
+        self.digest = self.digest.wrapping_add(node.digest() - old_digest);
         self.data_size += node.size() - old_size;
     }
 

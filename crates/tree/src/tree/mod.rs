@@ -19,7 +19,7 @@ use rookeeper_proto::{AclList, SessionId, StatPersisted, Zxid, acl};
 use crate::acls::{AclMap, OPEN_SLOT};
 use crate::snapshot::Snapshots;
 use node::Node;
-use store::{ROOT, Store};
+use store::{Hashed, ROOT, Store};
 pub use znode::ZnodeRef;
 
 /// The path of the ensemble's configuration.
@@ -126,6 +126,16 @@ impl DataTree {
     /// The node at `path`; `""` is an alias of `/`.
     pub fn find(&self, path: &str) -> Option<ZnodeId> {
         self.store.find(path).map(ZnodeId)
+    }
+
+    /// The hash of a path in the tree's index, seeded.
+    pub fn hash_of(&self, path: &str) -> u64 {
+        self.store.hashed(path).hash
+    }
+
+    /// [`Self::find`] for whoever has the hash already.
+    pub fn find_hashed(&self, path: &str, hash: u64) -> Option<ZnodeId> {
+        self.store.find_with(Hashed { path, hash }).map(ZnodeId)
     }
 
     /// The node with this id.

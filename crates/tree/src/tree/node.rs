@@ -1,13 +1,17 @@
-//! One znode as it is kept: 104 bytes and one blob that holds path and data (`house.md` 11.2, E).
+//! One znode as it is kept: 104 bytes and one blob that holds digest, path and data (`house.md` 11.2, E).
 
 use rookeeper_proto::{StatPersisted, Zxid};
 
 use super::slab::{NONE, Slot};
+use crate::digest;
 
 /// Marks a vacant slot in `parent`.
 const VACANT: u32 = NONE - 1;
 /// Set in `path_len` when the data is null, which is not the same as empty.
 const NULL_DATA: u32 = 1 << 31;
+/// The blob begins with the node's share of the tree's digest, a CRC-32: whoever changes the node needs
+/// the old one, and to compute it again takes as long as to compute the new one. (Java keeps it, too.)
+const DIGEST_BYTES: usize = 4;
 
 /// A node. Children are a list through `next`/`prev`, newest first: what is created while a walk is
 /// under way never lies ahead of it. The order of the fields is kept: what a lookup compares comes
@@ -40,7 +44,8 @@ const _: () = assert!(size_of::<Node>() == 104, "a node must not grow: there are
 
 fn join(path: &[u8], data: Option<&[u8]>) -> Box<[u8]> {
     let data = data.unwrap_or_default();
-    let mut blob = Vec::with_capacity(path.len() + data.len());
+    let mut blob = Vec::with_capacity(DIGEST_BYTES + path.len() + data.len());
+    blob.extend_from_slice(&[0; DIGEST_BYTES]);
     blob.extend_from_slice(path);
     blob.extend_from_slice(data);
     blob.into_boxed_slice()
@@ -55,9 +60,14 @@ fn marked_len(path_len: usize, data: Option<&[u8]>) -> u32 {
 impl Node {
     /// An unlinked node. `path` of the root is empty.
     pub(crate) fn new(path: &str, data: Option<&[u8]>, acl: u32, stat: &StatPersisted) -> Self {
+        let blob = join(path.as_bytes(), data);
+        Self::of_blob(blob, marked_len(path.len(), data), acl, stat)
+    }
+
+    fn of_blob(blob: Box<[u8]>, path_len: u32, acl: u32, stat: &StatPersisted) -> Self {
         Self {
-            blob: join(path.as_bytes(), data),
-            path_len: marked_len(path.len(), data),
+            blob,
+            path_len,
             parent: NONE,
             first_child: NONE,
             next: NONE,
@@ -77,11 +87,11 @@ impl Node {
     }
 
     fn path_end(&self) -> usize {
-        (self.path_len & !NULL_DATA) as usize
+        DIGEST_BYTES + (self.path_len & !NULL_DATA) as usize
     }
 
     pub(crate) fn path_bytes(&self) -> &[u8] {
-        &self.blob[..self.path_end()]
+        &self.blob[DIGEST_BYTES..self.path_end()]
     }
 
     /// The stored path; empty for the root.
@@ -97,9 +107,28 @@ impl Node {
         self.blob.len() - self.path_end()
     }
 
+    /// Its share of the tree's digest as it was last set; at first 0.
+    pub(crate) fn digest(&self) -> i64 {
+        let kept = self.blob.first_chunk().copied().unwrap_or_default();
+        i64::from(u32::from_ne_bytes(kept))
+    }
+
+    pub(crate) fn set_digest(&mut self, digest: i64) {
+        // A CRC-32 or 0.
+        self.blob[..DIGEST_BYTES].copy_from_slice(&(digest as u32).to_ne_bytes());
+    }
+
+    /// Its share of the tree's digest as it should be: 0 where the digest does not cover it.
+    pub(crate) fn computed_digest(&self) -> i64 {
+        match digest::is_covered(self.path_bytes()) {
+            true => digest::digest_of(&[&self.blob[DIGEST_BYTES..]], &self.persisted()),
+            false => 0,
+        }
+    }
+
     /// Bytes of path and data.
     pub(crate) fn size(&self) -> i64 {
-        self.blob.len() as i64
+        (self.blob.len() - DIGEST_BYTES) as i64
     }
 
     pub(crate) fn set_data(&mut self, data: Option<&[u8]>) {
@@ -108,9 +137,9 @@ impl Node {
         if bytes.len() == self.data_len() {
             self.blob[end..].copy_from_slice(bytes);
         } else {
-            self.blob = join(&self.blob[..end], data);
+            self.blob = join(self.path_bytes(), data);
         }
-        self.path_len = marked_len(end, data);
+        self.path_len = marked_len(end - DIGEST_BYTES, data);
     }
 
     pub(crate) fn persisted(&self) -> StatPersisted {
@@ -142,7 +171,7 @@ impl Node {
 
 impl Slot for Node {
     fn vacant(next: u32) -> Self {
-        let mut node = Self::new("", None, 0, &StatPersisted::default());
+        let mut node = Self::of_blob(Box::default(), 0, 0, &StatPersisted::default());
         node.parent = VACANT;
         node.next = next;
         node

@@ -19,7 +19,7 @@ pub(crate) struct Store {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hashed<'p> {
     pub(crate) path: &'p str,
-    hash: u64,
+    pub(crate) hash: u64,
 }
 
 impl Store {
@@ -59,6 +59,11 @@ impl Store {
     /// The node at `path`; `""` and `/` are the root.
     pub(crate) fn find(&self, path: &str) -> Option<u32> {
         if matches!(path, "" | "/") { Some(ROOT) } else { self.find_hashed(self.hashed(path)) }
+    }
+
+    /// [`Self::find`] with the hash at hand.
+    pub(crate) fn find_with(&self, key: Hashed<'_>) -> Option<u32> {
+        if matches!(key.path, "" | "/") { Some(ROOT) } else { self.find_hashed(key) }
     }
 
     /// The node at a path that is not the root's.

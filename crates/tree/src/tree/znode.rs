@@ -7,7 +7,6 @@ use super::node::Node;
 use super::slab::NONE;
 use super::{DataTree, ZnodeId};
 use crate::acls::{AclId, AclMap};
-use crate::digest::node_digest;
 
 /// A node being read.
 #[derive(Debug, Clone, Copy)]
@@ -112,12 +111,8 @@ impl<'t> ZnodeRef<'t> {
         self.tree.owner_kind(self.node.owner)
     }
 
-    /// Its digest, computed; 0 if digests are off.
+    /// Its digest; 0 if digests are off.
     pub fn digest(&self) -> i64 {
-        if self.tree.options.digest_enabled {
-            node_digest(self.node.path(), self.node.data(), &self.node.persisted())
-        } else {
-            0
-        }
+        self.node.digest()
     }
 }

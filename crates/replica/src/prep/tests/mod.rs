@@ -44,7 +44,7 @@ pub(super) struct World {
 }
 
 pub(super) fn config() -> PrepConfig {
-    PrepConfig { extended_types: true, hash_seed: 3, ..PrepConfig::default() }
+    PrepConfig { extended_types: true, ..PrepConfig::default() }
 }
 
 impl World {
