@@ -1,5 +1,7 @@
 //! One znode as it is kept: 104 bytes and one blob that holds digest, path and data (`house.md` 11.2, E).
 
+use std::hint::black_box;
+
 use rookeeper_proto::{StatPersisted, Zxid};
 
 use super::slab::{NONE, Slot};
@@ -88,6 +90,16 @@ impl Node {
 
     fn path_end(&self) -> usize {
         DIGEST_BYTES + (self.path_len & !NULL_DATA) as usize
+    }
+
+    /// Has the node read from memory.
+    pub(crate) fn touch(&self) {
+        black_box(self.path_len);
+    }
+
+    /// Has its path read from memory.
+    pub(crate) fn touch_path(&self) {
+        black_box(self.path_bytes().first().copied());
     }
 
     pub(crate) fn path_bytes(&self) -> &[u8] {

@@ -85,7 +85,12 @@ impl Store {
         parent.first_child = id;
         parent.child_count += 1;
         let (nodes, seed) = (&self.nodes, &self.seed);
-        self.index.insert(key.hash, id, |id| seed.hash_bytes(nodes.get(id).path_bytes()));
+        let touch = |ids: &[u32]| {
+            ids.iter().for_each(|&id| nodes.get(id).touch());
+            ids.iter().for_each(|&id| nodes.get(id).touch_path());
+        };
+        let rehash = |id| seed.hash_bytes(nodes.get(id).path_bytes());
+        self.index.insert_touching(key.hash, id, touch, rehash);
         id
     }
 
