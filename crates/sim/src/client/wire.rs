@@ -242,7 +242,8 @@ impl Wire {
             } else if let Some(life) = life {
                 ctx.history.reveal(life.created)?;
             } else {
-                return broken(NAME, format!("session {} does not exist", response.session));
+                let what = format!("session {} was granted, but does not exist", response.session);
+                return broken("durability", what);
             }
         } else {
             let what = format!("{:?} for a resumption of {}", response, self.session);
@@ -309,13 +310,16 @@ impl Wire {
         body: &mut Reader<'_>,
     ) -> Check<Said> {
         let ReplyHeader { xid, zxid, err } = header;
-        let is_ping = |sent: &Rc<Sent>| sent.op == OpCode::Ping;
-        let ahead = match xid == Xid::PING && ctx.plan.replica.quiet_elections {
-            // Without a leader it overtakes what waits for one.
-            true => self.unanswered.iter().position(is_ping).unwrap_or(0),
-            false => 0,
-        };
-        let sent = self.unanswered.remove(ahead);
+        let mut first = 0;
+        if xid == Xid::PING && ctx.plan.replica.quiet_elections {
+            // Without a leader it overtakes what waits for one, also a closeSession.
+            match self.unanswered.iter().position(|sent| sent.op == OpCode::Ping) {
+                Some(at) => first = at,
+                None if self.is_closing => return Ok(Said::Pong),
+                None => {}
+            }
+        }
+        let sent = self.unanswered.remove(first);
         if let Some(sent) = sent.as_ref().filter(|_| self.is_read_only && err == NOT_READ_ONLY) {
             let op = sent.op;
             let may_be_refused = op.is_write() || op == OpCode::Sync;
