@@ -198,6 +198,8 @@ counts! {
     local_ends: "local sessions closed or lost" ensemble,
     /// Writes refused because their session stays local.
     local_refusals: "writes refused to local sessions" ensemble,
+    /// Writes that a leader held back until something was committed.
+    held_writes: "held writes" ensemble,
     /// Connections to servers without a leader, for reading only.
     read_only: "read-only connections" ensemble,
     /// Reads answered there.

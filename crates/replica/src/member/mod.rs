@@ -115,6 +115,11 @@ impl Member {
         &self.replica
     }
 
+    /// Leader: writes prepared that cannot be proposed before something is committed.
+    pub fn held_writes(&self) -> usize {
+        self.proposals.len()
+    }
+
     /// The peer.
     pub fn peer(&self) -> &Peer {
         &self.peer

@@ -81,6 +81,8 @@ pub(crate) struct Ensemble {
     streaming: BTreeSet<Conn>,
     /// How learners are being synchronised: what began it, PROPOSALs and COMMITs since.
     syncs: BTreeMap<Conn, (PacketType, u64, u64)>,
+    /// Writes held back at the end of the last turn.
+    held_writes: usize,
     /// The current epoch of the state that is being installed.
     installing: u32,
     /// History reads under way.
@@ -133,6 +135,7 @@ impl Ensemble {
             undrained: Vec::new(),
             streaming: BTreeSet::new(),
             syncs: BTreeMap::new(),
+            held_writes: 0,
             installing: 0,
             reads: Vec::new(),
         })
@@ -301,6 +304,9 @@ impl Ensemble {
         ctx.counts.kept += quiet.0 - self.quiet.0;
         ctx.counts.outlived += quiet.1 - self.quiet.1;
         self.quiet = quiet;
+        let held = self.member.held_writes();
+        ctx.counts.held_writes += held.saturating_sub(self.held_writes) as u64;
+        self.held_writes = held;
         Ok(())
     }
 
