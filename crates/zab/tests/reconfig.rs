@@ -131,6 +131,27 @@ fn a_follower_becomes_an_observer_and_a_voter_again() {
     assert_eq!(list.len(), 4);
 }
 
+/// A leader ends a reconfig that makes a voter of an observer, which follows it already. The observer comes
+/// back with its vote, as in Java.
+#[test]
+fn who_becomes_a_voter_when_its_leader_is_established_comes_back_as_one() {
+    let mut plan = Plan::new(6, 3, 0);
+    plan.is_reconfig_enabled = true;
+    let mut world = World::new(plan);
+    let list = |text: String| Arc::new(EnsembleConfig::parse(&text).expect("valid"));
+    let before = list(lines(&[2, 3], &[1]) + "version=0");
+    let after = list(lines(&[1, 2, 3], &[]) + "version=1");
+    for node in &mut world.nodes {
+        node.configs = (before.clone(), after.clone());
+    }
+    (0..3).for_each(|node| world.start(node));
+    world.at(0, Event::Workload);
+    let (leader, list) = settled(&mut world, &[1, 2, 3]);
+    assert_eq!(list.len(), 3);
+    let synced = world.nodes[leader as usize - 1].peer.as_ref().and_then(|p| p.synced_voters());
+    assert_eq!(synced.map(|synced| synced.len()), Some(3), "all of them vote");
+}
+
 #[test]
 fn membership_changes_under_crashes() {
     for seed in 0..20 {

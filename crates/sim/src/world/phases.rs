@@ -1,5 +1,7 @@
 //! The phases behind the faults: healing, draining, the last restart.
 
+use rookeeper_proto::Sid;
+
 use super::{Phase, World};
 use crate::agenda::Event;
 use crate::checkers::{digest, ephemerals, liveness};
@@ -155,6 +157,12 @@ impl World {
             let Some(serving) = ensemble.and_then(|ensemble| ensemble.serving()) else {
                 return Some(format!("{} has no leader", machine.who()));
             };
+            let list = self.ctx.facts.members.newest();
+            let synced = ensemble.and_then(|ensemble| ensemble.member.peer().synced_voters());
+            let is_missed = |sid: &Sid| synced.as_ref().is_some_and(|synced| !synced.contains(sid));
+            if let Some(sid) = list.voters().find(is_missed) {
+                return Some(format!("server{sid} does not follow with its vote"));
+            }
             if *leader.get_or_insert(serving) != serving {
                 return Some(format!("{} follows another leader", machine.who()));
             }

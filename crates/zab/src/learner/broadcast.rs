@@ -166,6 +166,15 @@ impl Learner {
         Ok(())
     }
 
+    /// Whoever became a voter, or is one no more, has to come back as what it is: an observer's
+    /// acknowledgements are not even sent.
+    pub(super) fn check_role(&self, core: &Core) -> Step {
+        if core.settings.is_reconfig_enabled && core.is_observer() != self.is_observer {
+            return Err(Leave::new("the leader's configuration gives this server another role"));
+        }
+        Ok(())
+    }
+
     fn answer_ping(&mut self, zxid: Zxid, fx: &mut Effects) {
         let touched = std::mem::take(&mut self.touched);
         let data = Touches::to_bytes(touched);

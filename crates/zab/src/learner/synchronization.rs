@@ -343,6 +343,7 @@ impl Learner {
             self.new_config.take().and_then(|text| EnsembleConfig::parse(&text).ok())
         {
             core.activate_config(config.into(), fx);
+            self.check_role(core)?;
         }
         self.ack_leader(fx);
         let committed = self.committed;
