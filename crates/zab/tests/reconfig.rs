@@ -152,6 +152,26 @@ fn who_becomes_a_voter_when_its_leader_is_established_comes_back_as_one() {
     assert_eq!(synced.map(|synced| synced.len()), Some(3), "all of them vote");
 }
 
+/// A reconfig under way makes voters of three observers that have not heard of it. The leader that ends it
+/// needs one of them, which can follow it as an observer only. (Found by the simulator, seed 10178.)
+#[test]
+fn who_is_to_become_a_voter_counts_for_the_leader_that_makes_it_one() {
+    let mut plan = Plan::new(7, 5, 0);
+    plan.is_reconfig_enabled = true;
+    let mut world = World::new(plan);
+    let list = |text: String| Arc::new(EnsembleConfig::parse(&text).expect("valid"));
+    let before = list(lines(&[4, 5], &[1, 2, 3]) + "version=0");
+    let after = list(lines(&[1, 2, 3, 4, 5], &[]) + "version=1");
+    for (i, node) in world.nodes.iter_mut().enumerate() {
+        let seen = if i < 3 { &before } else { &after };
+        node.configs = (before.clone(), seen.clone());
+    }
+    (0..5).for_each(|node| world.start(node));
+    world.at(0, Event::Workload);
+    let (_, list) = settled(&mut world, &[1, 2, 3, 4, 5]);
+    assert_eq!(list.len(), 5);
+}
+
 #[test]
 fn membership_changes_under_crashes() {
     for seed in 0..20 {

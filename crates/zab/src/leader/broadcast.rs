@@ -108,7 +108,7 @@ impl Leader {
                 }
                 learner.stage = Stage::AwaitStart;
                 learner.deadline = None;
-                if !learner.is_observer && self.joint.is_voter(learner.sid) {
+                if self.joint.is_voter(learner.sid) {
                     self.leader_acks.insert(learner.sid);
                 }
             }

@@ -59,7 +59,8 @@ impl Leader {
         learner.deadline = None;
         if self.phase == Phase::Discovering {
             self.max_accepted = self.max_accepted.max(accepted);
-            if !is_observer && self.joint.is_voter(info.sid) {
+            // Also an observer that a reconfig under way makes a voter: it makes the same promises.
+            if self.joint.is_voter(info.sid) {
                 self.connected.insert(info.sid);
             }
             self.check_connected(core, fx);
@@ -141,7 +142,7 @@ impl Leader {
         }
         learner.last = last;
         learner.stage = Stage::AwaitEpochQuorum;
-        let counts = current != -1 && last != Zxid::UNKNOWN && !learner.is_observer;
+        let counts = current != -1 && last != Zxid::UNKNOWN;
         if counts && self.joint.is_voter(learner.sid) && self.phase == Phase::AwaitEpochAcks {
             self.epoch_acks.insert(learner.sid);
         }
