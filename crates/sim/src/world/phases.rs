@@ -14,6 +14,9 @@ pub(super) const PHASE_CHECK_US: u64 = 250_000;
 /// A run of an ensemble lasts at least so long, and so many faults strike it.
 const RUN_US_MIN: u64 = 30_000_000;
 const FAULTS_MIN: u64 = 3;
+const OPERATIONS_MIN: u64 = 500;
+/// Even then the faults end.
+const FAULTS_US_MAX: u64 = 900_000_000;
 
 impl World {
     /// Longest time-out and what surrounds it.
@@ -106,7 +109,16 @@ impl World {
         let now_us = self.ctx.now_us;
         let is_asked = self.ops_left == 0 && self.ctx.plan.faults_us_min <= now_us;
         let is_struck = !self.ctx.is_ensemble() || FAULTS_MIN <= self.ctx.counts.faults;
-        is_asked && is_struck || self.phase_limit_us < now_us
+        if is_asked && is_struck {
+            return true;
+        }
+        // Where hardly anybody is ever served, faults go on until enough was asked.
+        let wanted = self.ctx.plan.habits.ops.min(OPERATIONS_MIN);
+        let limit_us = match self.ctx.is_ensemble() && self.ctx.counts.operations < wanted {
+            true => FAULTS_US_MAX,
+            false => self.phase_limit_us,
+        };
+        limit_us < now_us
     }
 
     /// Long enough for a session to expire for which nobody would pass on a sign of life.
