@@ -129,8 +129,6 @@ impl World {
             clients.push(Client::operator(clients.len(), Rc::clone(&users)));
         }
         let ops_left = plan.habits.ops;
-        // Some ensembles are without a leader most of the time.
-        let limit_us = if plan.ensemble.is_some() { 4 * FAULTS_US } else { FAULTS_US };
         let ctx = Ctx {
             now_us: 0,
             machines: vec![
@@ -158,7 +156,7 @@ impl World {
             clients,
             ops_left,
             phase: Phase::Faults,
-            phase_limit_us: limit_us,
+            phase_limit_us: FAULTS_US,
             operator,
         };
         let groups = world.ctx.plan.ensemble.as_ref().map_or("", |plan| &plan.groups);
