@@ -209,7 +209,13 @@ impl Leader {
     }
 
     fn send_new_leader(&mut self, core: &Core, conn: Conn, fx: &mut Effects) {
-        let text = core.last_seen.to_string();
+        // Who leads gives what it has seen last to those who establish it, and it comes into force with them.
+        // Later, what is only proposed is not for a learner to put into force: it comes as a proposal.
+        let config = match self.phase {
+            Phase::Broadcasting => &core.committed,
+            _ => &core.last_seen,
+        };
+        let text = config.to_string();
         let zxid = Zxid::new(self.epoch, 0);
         let packet = QuorumPacket::with_data(PacketType::NewLeader, zxid, text.as_bytes());
         self.send_packet(conn, &packet, fx);
