@@ -179,10 +179,6 @@ impl Replica {
             conn: conn.id,
             session: conn.session,
             timeout_ms: conn.timeout_ms,
-            is_touched: conn
-                .slot
-                .and_then(|slot| self.sessions.at(slot))
-                .is_some_and(|session| session.is_touched),
             may_stay,
         })
         .collect()
@@ -205,10 +201,9 @@ impl Replica {
                 continue;
             };
             self.bind(kept.conn, kept.session, slot);
-            if let Some(session) = self.sessions.at_mut(slot) {
-                session.timeout_ms = kept.timeout_ms;
-                session.is_touched = kept.is_touched;
-            }
+            // The next leader knows the time-out of the session's creation; the client may have come back with
+            // another since, as which it is alive still.
+            self.sessions.touch_with(now.mono_ms(), slot, kept.timeout_ms);
             self.serve_held(now, kept.conn, outbox);
             served += 1;
         }
@@ -243,7 +238,5 @@ pub(crate) struct Kept {
     conn: ConnId,
     session: SessionId,
     timeout_ms: i32,
-    /// Its client was heard since the old leader was told last.
-    is_touched: bool,
     may_stay: bool,
 }
