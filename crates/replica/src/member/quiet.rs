@@ -37,6 +37,8 @@ impl Member {
         self.leader_heard_ms = now.mono_ms();
         let kept = self.replica.take_kept(epoch, is_state_replaced);
         self.replica.start_serving(now, role, epoch);
+        // A reconfig may come within this turn.
+        self.tell_membership();
         let served = self.replica.serve_kept(now, kept, outbox);
         self.replica.stats.quorum.connections_outlived += served as u64;
         self.note_count("have outlived the election", served);
