@@ -323,12 +323,15 @@ impl Peer {
         let (zxid, epoch) =
             if planted!(self.core, AnyoneMayLead) { (Zxid::ZERO, 0) } else { (zxid, epoch) };
         let nobody = Sid(i64::MIN);
-        let (leader, zxid, epoch) = if self.core.joint().is_voter(sid) {
+        let joint = self.core.joint();
+        let stands = joint.committed.is_voter(sid) && 0 < joint.committed.weight(sid);
+        let (leader, zxid, epoch) = if stands {
             (sid, zxid, epoch)
-        } else if self.core.is_observer() {
-            (nobody, Zxid(i64::MIN), i64::MIN)
-        } else {
+        } else if joint.is_voter(sid) && zxid == Zxid::UNKNOWN {
             (nobody, zxid, epoch)
+        } else {
+            // Takes up whatever vote it hears of.
+            (nobody, Zxid(i64::MIN), i64::MIN)
         };
         let state = ServerState::Looking;
         let own = Vote { leader, zxid, round: self.round, epoch, state, version: 2 };

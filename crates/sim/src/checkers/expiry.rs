@@ -29,7 +29,8 @@ struct Heard {
 pub struct Expiry {
     tick_ms: u64,
     sessions: BTreeMap<SessionId, Heard>,
-    /// Whose closing was ever ordered: a crash may undo that behind the client's back.
+    /// Whose closing was ever ordered (or, in an ensemble, asked for): a crash may undo that behind the
+    /// client's back.
     ended: BTreeSet<SessionId>,
 }
 
@@ -82,7 +83,7 @@ impl Expiry {
         Ok(())
     }
 
-    /// Ensemble: a leader has ordered the closing of a session.
+    /// Ensemble: a leader has ordered the closing of a session, or its client has asked for it.
     pub fn order_closing(&mut self, id: SessionId) {
         self.ended.insert(id);
     }

@@ -151,6 +151,10 @@ impl Wire {
             ctx.trace.line(ctx.now_us, &self.who, format_args!("send xid {} {request:?}", xid.0));
         }
         self.is_closing = op == OpCode::CloseSession;
+        if self.is_closing && ctx.is_ensemble() {
+            // A leader proposes it later while a reconfig is under way, and resumes it for nobody.
+            ctx.expiry.order_closing(self.session);
+        }
         self.unanswered.push_back(sent);
         Ok(())
     }

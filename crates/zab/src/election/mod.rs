@@ -9,7 +9,9 @@
 //! Differs from Java: the settle time after a quorum is cut short when every voter that could still
 //! change the outcome is unreachable or has voted the same; during the settle time, votes that do not
 //! improve the outcome are counted and do not prolong it. Whoever hears of a leader, or hears others elect
-//! and has no vote itself, asks again within a second instead of after up to a minute.
+//! and has no vote itself, asks again within a second instead of after up to a minute. Whom only a reconfig
+//! under way makes a voter votes, and does not stand: who has not heard of the reconfig could not follow it
+//! (`docs/zab.md`, "An election while a reconfig is under way").
 
 pub mod messenger;
 pub mod vote;
@@ -136,9 +138,10 @@ impl Election {
         if self.proposal.round < vote.round {
             self.received.clear();
             let own = Vote { round: vote.round, ..self.own };
-            self.adopt(if self.is_eligible(&vote, at) && vote.beats(&own) { vote } else { own });
+            let is_better = self.is_eligible(from, &vote, at) && vote.beats(&own);
+            self.adopt(if is_better { vote } else { own });
             broadcast = true;
-        } else if self.is_eligible(&vote, at) && vote.beats(&self.proposal) {
+        } else if self.is_eligible(from, &vote, at) && vote.beats(&self.proposal) {
             self.adopt(vote);
             broadcast = true;
         }
@@ -153,10 +156,13 @@ impl Election {
 
     /// A candidate of weight 0 never leads; and what this server itself holds, it knows best: a vote
     /// for it that says otherwise is an old one.
-    fn is_eligible(&self, vote: &Vote, at: &Surroundings<'_>) -> bool {
+    fn is_eligible(&self, from: Sid, vote: &Vote, at: &Surroundings<'_>) -> bool {
         let is_stale =
             vote.leader == self.sid && (vote.zxid, vote.epoch) != (self.own.zxid, self.own.epoch);
-        !is_stale && 0 < at.joint.committed.weight(vote.leader)
+        // Java's servers do vote for members to be. If one that counts has begun, the others must go along.
+        let committed = &at.joint.committed;
+        let stands = committed.is_voter(vote.leader) || committed.is_voter(from);
+        !is_stale && stands && 0 < committed.weight(vote.leader)
     }
 
     fn adopt(&mut self, vote: Vote) {

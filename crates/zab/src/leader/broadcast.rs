@@ -31,7 +31,7 @@ pub enum ProposeError {
     /// The zxid is not the one `next_zxid` gave.
     WrongZxid,
     /// A limit is reached: too many proposals without a quorum, or the own log is too far behind, or
-    /// the epoch's counter is used up. Try again when something was committed.
+    /// the epoch's counter is used up, or a reconfig is under way. Try again when something was committed.
     Full,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for ProposeError {
         f.write_str(match self {
             Self::NotLeading => "this server is not an established leader",
             Self::WrongZxid => "the proposal's zxid is not the next one",
-            Self::Full => "too many proposals are outstanding",
+            Self::Full => "too many proposals are outstanding, or a reconfig",
         })
     }
 }
@@ -53,7 +53,9 @@ impl Leader {
         if self.phase != Phase::Broadcasting {
             return Err(ProposeError::NotLeading);
         }
-        let is_full = self.outstanding.len() >= limits::OUTSTANDING_PROPOSALS
+        // What is proposed behind a reconfig has to be acknowledged by those who know that it is in force.
+        let is_full = self.outstanding.back().is_some_and(|last| last.config.is_some())
+            || self.outstanding.len() >= limits::OUTSTANDING_PROPOSALS
             || core.store.unsynced_bytes() >= limits::RUN_AHEAD_BYTES
             || self.proposed.counter() >= core.settings.counter_max;
         if is_full { Err(ProposeError::Full) } else { Ok(self.proposed.next()) }
@@ -69,8 +71,9 @@ impl Leader {
         if self.next_zxid(core)? != record.zxid {
             return Err(ProposeError::WrongZxid);
         }
-        if let Some(config) = record.config() {
-            core.see_config(config, fx);
+        let config = record.config();
+        if let Some(config) = &config {
+            core.see_config(Arc::clone(config), fx);
             self.joint = Arc::new(core.joint());
         }
         self.proposed = record.zxid;
@@ -87,7 +90,7 @@ impl Leader {
             self.send(conn, packet.clone(), fx);
         }
         let joint = self.joint.clone();
-        self.outstanding.push_back(Outstanding { record, joint, acks: BTreeSet::new() });
+        self.outstanding.push_back(Outstanding { record, config, joint, acks: BTreeSet::new() });
         Ok(())
     }
 
@@ -160,7 +163,7 @@ impl Leader {
             }
             let Some(entry) = self.outstanding.pop_front() else { break };
             last = Some(entry.record.zxid);
-            if let Some(config) = entry.record.config() {
+            if let Some(config) = entry.config.clone() {
                 self.commit_config(core, &entry, config, fx)?;
             } else {
                 self.tell_committed(&entry.record, fx);

@@ -1,8 +1,9 @@
 //! Discovery, the leader's side: a new epoch, accepted by a quorum (`quorum-protocol.md` 3.3).
 //!
 //! The epoch is larger than every epoch a quorum (with this server) has accepted, and durable here
-//! before it is told to anybody. A learner whose history is ahead of the leader's is turned away: the
-//! election was wrong then.
+//! before it is told to anybody. A voter whose history is ahead of the leader's is turned away: the
+//! election was wrong then. Who does not vote yet may be ahead: see `docs/zab.md`, "An election while a
+//! reconfig is under way".
 
 use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, learner_info};
 use rookeeper_proto::{Reader, Zxid};
@@ -129,7 +130,9 @@ impl Leader {
         let current = Reader::new(data).i32().map_err(|error| error.to_string())?;
         let last = packet.zxid;
         let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
-        let is_ahead = current != -1 && (i64::from(current), last) > self.summary;
+        let is_ahead = current != -1
+            && (i64::from(current), last) > self.summary
+            && core.committed.is_voter(learner.sid);
         if is_ahead && !planted!(core, AnyoneMayLead) {
             return Err(format!(
                 "it is ahead of this leader: epoch {current}, zxid {last} against {:?}",

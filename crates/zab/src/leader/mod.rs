@@ -29,6 +29,7 @@ use rookeeper_proto::{Sid, Zxid};
 
 use crate::core::Core;
 use crate::effects::{Conn, Effect, Effects};
+use crate::ensemble::EnsembleConfig;
 use crate::leave::Step;
 use crate::limits;
 use crate::quorum::Joint;
@@ -60,6 +61,8 @@ enum Phase {
 #[derive(Debug)]
 struct Outstanding {
     record: TxnRecord,
+    /// The members that it proposes. Nothing is proposed behind it then.
+    config: Option<Arc<EnsembleConfig>>,
     /// The quorums that counted when it was proposed.
     joint: Arc<Joint>,
     acks: BTreeSet<Sid>,

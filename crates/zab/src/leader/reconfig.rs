@@ -2,15 +2,19 @@
 //!
 //! The leader activates the configuration on itself, then tells the learners, naming who leads from
 //! now on. If that is another server, it commits nothing more and steps down in its favour.
+//!
+//! Nothing is proposed between a reconfig and its commit (Java does, and lets it wait for the old and the
+//! new members). So whoever acknowledges what is proposed behind it has put it into force before, on disk:
+//! no election can count a quorum of the new members that does not know of it.
 
 use std::sync::Arc;
 
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
-use rookeeper_proto::{JuteWrite, Sid, Zxid};
+use rookeeper_proto::{JuteWrite, Sid};
 
-use super::{Leader, Outstanding};
+use super::{Leader, Outstanding, Stage};
 use crate::core::Core;
-use crate::effects::Effects;
+use crate::effects::{Conn, Effects};
 use crate::ensemble::EnsembleConfig;
 use crate::leave::{Leave, Step};
 
@@ -26,11 +30,7 @@ impl Leader {
         let designated = self.designated_leader(core, entry, &config);
         core.activate_config(config, fx);
         self.joint = Arc::new(core.joint());
-        // Proposals behind the reconfig wait for the old members no more: those who vote no longer do not
-        // acknowledge either. No leader without the reconfig can be elected by a quorum of the old ones.
-        for entry in &mut self.outstanding {
-            entry.joint = Arc::clone(&self.joint);
-        }
+        self.drop_unready(fx);
         let mut data = Vec::new();
         data.put_i64(designated.0);
         let activate = QuorumPacket::with_data(PacketType::CommitAndActivate, zxid, &data);
@@ -50,22 +50,27 @@ impl Leader {
         Err(Leave { designated: Some(designated), ..leave })
     }
 
-    /// This server, if it stays a voter at the same address; else the new voter that acknowledged the
-    /// reconfig and most of the proposals behind it.
+    /// Who is not told of commits yet would acknowledge what comes next before it hears of this one.
+    fn drop_unready(&mut self, fx: &mut Effects) {
+        let unready = self
+            .learners
+            .values()
+            .filter(|l| l.is_forwarding() && l.stage != Stage::Serving && !l.is_observer);
+        let conns: Vec<Conn> = unready.map(|l| l.conn).collect();
+        for conn in conns {
+            self.drop_learner(conn, "the members changed while it was synchronised", fx);
+        }
+    }
+
+    /// This server, if it stays a voter at the same address; else a new voter that acknowledged the
+    /// reconfig.
     fn designated_leader(&self, core: &Core, entry: &Outstanding, config: &EnsembleConfig) -> Sid {
         let me = core.sid();
         let address = |c: &EnsembleConfig| c.members.get(&me).map(|m| m.quorum_addresses());
         if config.is_voter(me) && address(config) == address(&core.committed) {
             return me;
         }
-        let acked = |sid: &Sid| {
-            let mut more = self.outstanding.iter();
-            more.rposition(|o| o.acks.contains(sid)).map_or(Zxid::ZERO, |at| {
-                self.outstanding.get(at).map_or(Zxid::ZERO, |o| o.record.zxid)
-            })
-        };
-        let candidates =
-            entry.acks.iter().copied().filter(|sid| config.is_voter(*sid) && *sid != me);
-        candidates.max_by_key(|sid| (acked(sid), *sid)).unwrap_or(me)
+        let voters = entry.acks.iter().copied().filter(|sid| config.is_voter(*sid) && *sid != me);
+        voters.max().unwrap_or(me)
     }
 }
