@@ -61,6 +61,8 @@ pub(crate) const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
 /// Longest block that is read, compressed or not.
 const XERIAL_MAX_BYTES: usize = 32 << 20;
+/// A snappy element of three bytes stands for at most 64. Who claims more would have us allocate for a lie.
+const SNAPPY_EXPANSION_MAX: usize = 22;
 
 /// Written to the disk at a time.
 const OUT_BYTES: usize = 256 << 10;
@@ -267,7 +269,7 @@ impl<R: Read> XerialReader<R> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let plain = snap::raw::decompress_len(&self.compressed).map_err(io::Error::other)?;
-        if XERIAL_MAX_BYTES < plain {
+        if XERIAL_MAX_BYTES < plain || len.saturating_mul(SNAPPY_EXPANSION_MAX) < plain {
             return Err(damaged("size of a snappy block"));
         }
         self.block.resize(plain, 0);
@@ -293,5 +295,36 @@ impl<R: Read> Read for XerialReader<R> {
         buf[..n].copy_from_slice(&self.block[self.at..self.at + n]);
         self.at += n;
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_block(block: &[u8]) -> io::Result<Vec<u8>> {
+        let mut file = XERIAL_MAGIC.to_vec();
+        file.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+        file.extend((block.len() as u32).to_be_bytes());
+        file.extend(block);
+        let mut out = Vec::new();
+        XerialReader::new(&file[..]).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn a_block_that_claims_more_than_it_can_hold_is_refused_before_memory_is_taken() {
+        // Varint of 25 million, as the fuzzer found it, then what could be 50 bytes.
+        let mut block = vec![0xc3, 0xff, 0x8c, 0x0c];
+        block.resize(54, 0);
+        let error = read_block(&block).expect_err("a lie");
+        assert_eq!(error.to_string(), "damaged size of a snappy block");
+    }
+
+    #[test]
+    fn what_compresses_best_is_read() {
+        let plain = vec![b'x'; 4 << 20];
+        let block = snap::raw::Encoder::new().compress_vec(&plain).expect("fits");
+        assert!(read_block(&block).expect("sound") == plain);
     }
 }
