@@ -28,7 +28,7 @@ use rookeeper_proto::{Sid, Zxid};
 use crate::core::{Core, Settings, planted};
 use crate::effects::{Effect, Effects};
 use crate::election::messenger::{Directory, Messenger};
-use crate::election::{Election, Vote};
+use crate::election::{Election, NOBODY, Vote};
 use crate::ensemble::{Address, EnsembleConfig};
 use crate::history::History;
 use crate::leader::Leader;
@@ -322,21 +322,17 @@ impl Peer {
         let epoch = i64::from(self.core.store.current_epoch());
         let (zxid, epoch) =
             if planted!(self.core, AnyoneMayLead) { (Zxid::ZERO, 0) } else { (zxid, epoch) };
-        let nobody = Sid(i64::MIN);
         let joint = self.core.joint();
-        let stands = joint.committed.is_voter(sid) && 0 < joint.committed.weight(sid);
-        let (leader, zxid, epoch) = if stands {
-            (sid, zxid, epoch)
-        } else if joint.is_voter(sid) && zxid == Zxid::UNKNOWN {
-            (nobody, zxid, epoch)
-        } else {
+        let (leader, zxid, epoch) = match joint.is_voter(sid) {
+            true => (sid, zxid, epoch),
             // Takes up whatever vote it hears of.
-            (nobody, Zxid(i64::MIN), i64::MIN)
+            false => (NOBODY, Zxid(i64::MIN), i64::MIN),
         };
         let state = ServerState::Looking;
         let own = Vote { leader, zxid, round: self.round, epoch, state, version: 2 };
-        self.role =
-            Role::Looking(Election::start(now, sid, own, self.core.settings.notification_interval));
+        let stands = joint.committed.is_voter(sid) && 0 < joint.committed.weight(sid);
+        let interval = self.core.settings.notification_interval;
+        self.role = Role::Looking(Election::start(now, sid, own, stands, interval));
         self.broadcast(now, fx);
         self.step_election(now, fx, |election, at| election.check_quorum(now, at));
         for (from, n) in std::mem::take(&mut self.early) {

@@ -52,12 +52,17 @@ pub enum Step {
     Decide(Vote),
 }
 
+/// Whom those vote for who have no vote, until they hear of somebody: Java's `Long.MIN_VALUE`.
+pub const NOBODY: Sid = Sid(i64::MIN);
+
 /// One run.
 #[derive(Debug)]
 pub struct Election {
     sid: Sid,
     /// The own vote, before anybody better was heard of.
     own: Vote,
+    /// Whether a vote for this server counts. Otherwise it says so itself only to tell its round.
+    stands: bool,
     proposal: Vote,
     /// Votes of this round.
     received: BTreeMap<Sid, Vote>,
@@ -71,12 +76,20 @@ pub struct Election {
 
 impl Election {
     /// Starts a run in which `own` is voted for first, and told again after `intervals`, from the first
-    /// doubling to the last. The caller broadcasts [`Self::proposal`].
-    pub fn start(now: Instant, sid: Sid, own: Vote, intervals: (Duration, Duration)) -> Self {
+    /// doubling to the last. If this server does not stand, anybody who does is better. The caller
+    /// broadcasts [`Self::proposal`].
+    pub fn start(
+        now: Instant,
+        sid: Sid,
+        own: Vote,
+        stands: bool,
+        intervals: (Duration, Duration),
+    ) -> Self {
         let (interval, interval_max) = intervals;
         let mut election = Self {
             sid,
             own,
+            stands,
             proposal: own,
             received: BTreeMap::new(),
             settled: BTreeMap::new(),
@@ -108,7 +121,10 @@ impl Election {
         at: &Surroundings<'_>,
     ) -> Step {
         let vote = Vote::of(n);
-        if !at.joint.is_voter(from) || !at.joint.is_voter(vote.leader) {
+        // Who has no vote, as far as it knows itself, may be needed here: its round counts.
+        let is_known = at.joint.is_voter(vote.leader);
+        let counts = is_known || vote.leader == NOBODY && vote.state == ServerState::Looking;
+        if !at.joint.is_voter(from) || !counts {
             return Step::Wait;
         }
         match vote.state {
@@ -134,16 +150,16 @@ impl Election {
         if vote.round < self.proposal.round {
             return Step::Wait;
         }
-        let mut broadcast = false;
-        if self.proposal.round < vote.round {
+        let is_later = self.proposal.round < vote.round;
+        let mine = if is_later { Vote { round: vote.round, ..self.own } } else { self.proposal };
+        let is_better = self.is_better(from, &vote, &mine, at);
+        if is_later {
             self.received.clear();
-            let own = Vote { round: vote.round, ..self.own };
-            let is_better = self.is_eligible(from, &vote, at) && vote.beats(&own);
-            self.adopt(if is_better { vote } else { own });
-            broadcast = true;
-        } else if self.is_eligible(from, &vote, at) && vote.beats(&self.proposal) {
-            self.adopt(vote);
-            broadcast = true;
+        }
+        let broadcast = is_later || is_better;
+        if broadcast {
+            self.stands |= is_better && vote.leader == self.sid;
+            self.adopt(if is_better { vote } else { mine });
         }
         self.received.insert(from, vote);
         match self.check_quorum(now, at) {
@@ -162,7 +178,17 @@ impl Election {
         // Java's servers do vote for members to be. If one that counts has begun, the others must go along.
         let committed = &at.joint.committed;
         let stands = committed.is_voter(vote.leader) || committed.is_voter(from);
-        !is_stale && stands && 0 < committed.weight(vote.leader)
+        let is_known = at.joint.is_voter(vote.leader);
+        !is_stale && is_known && stands && 0 < committed.weight(vote.leader)
+    }
+
+    fn is_better(&self, from: Sid, vote: &Vote, than: &Vote, at: &Surroundings<'_>) -> bool {
+        self.is_eligible(from, vote, at) && (!self.is_candidate(than) || vote.beats(than))
+    }
+
+    /// Whether a quorum for `vote` would make a leader.
+    fn is_candidate(&self, vote: &Vote) -> bool {
+        vote.leader != NOBODY && (vote.leader != self.sid || self.stands)
     }
 
     fn adopt(&mut self, vote: Vote) {
@@ -173,7 +199,7 @@ impl Election {
 
     /// Whether the present proposal has its quorum; starts the settle time when it gets it.
     pub fn check_quorum(&mut self, now: Instant, at: &Surroundings<'_>) -> Step {
-        if self.own.zxid == Zxid::UNKNOWN {
+        if self.own.zxid == Zxid::UNKNOWN || !self.is_candidate(&self.proposal) {
             return Step::Wait;
         }
         let mine = self.proposal;
@@ -237,7 +263,8 @@ impl Election {
         self.interval = (self.interval * 2).min(self.interval_max);
         self.resend_at = now + self.interval;
         let voted: BTreeSet<Sid> = self.received.keys().copied().collect();
-        if at.oracle == oracle::Oracle::Grants && oracle::is_quorum(at.joint, &voted, at.oracle) {
+        let is_granted = at.oracle == oracle::Oracle::Grants && self.is_candidate(&self.proposal);
+        if is_granted && oracle::is_quorum(at.joint, &voted, at.oracle) {
             return Step::Decide(self.proposal);
         }
         Step::Broadcast
