@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use crate::net::LinkId;
 use crate::rng::Rng;
@@ -38,6 +39,26 @@ pub(crate) enum Event {
     Read { server: usize, boot: u64 },
     /// The phase is looked at.
     Phase,
+}
+
+impl Event {
+    /// The machines, of `all` there are, whose disks it may touch.
+    pub(crate) fn disks(self, all: usize) -> Range<usize> {
+        match self {
+            Self::Turn { server, .. }
+            | Self::Log { server, .. }
+            | Self::Snapshot { server, .. }
+            | Self::Read { server, .. }
+            | Self::Boot { server }
+            | Self::Room { server } => server..server + 1,
+            Self::Fault | Self::Operate | Self::Phase => 0..all,
+            Self::Up { .. }
+            | Self::Down { .. }
+            | Self::Client { .. }
+            | Self::Peer { .. }
+            | Self::Dial { .. } => 0..0,
+        }
+    }
 }
 
 /// The event heap.

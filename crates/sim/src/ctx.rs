@@ -1,6 +1,5 @@
 //! What every part of the world may reach while something happens.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use rookeeper_zab::Conn;
@@ -11,7 +10,7 @@ use crate::checkers::sequential::Sequential;
 use crate::checkers::zab::Facts;
 use crate::counts::Counts;
 use crate::history::History;
-use crate::net::{Link, LinkId, Segment};
+use crate::net::{Links, Segment};
 use crate::peers::PeerNet;
 use crate::plan::Plan;
 use crate::rng::Rng;
@@ -26,7 +25,7 @@ pub(crate) struct Ctx {
     pub(crate) machines: Vec<Conditions>,
     pub(crate) rng: Rng,
     pub(crate) agenda: Agenda,
-    pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) links: Links,
     pub(crate) next_link: u64,
     pub(crate) history: History,
     pub(crate) expiry: Expiry,

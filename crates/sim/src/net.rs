@@ -4,7 +4,7 @@
 //! ever and tells nobody. The links of servers among each other ([`crate::peers`]) are made of the same
 //! pipes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Names a link; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,10 +94,110 @@ pub(crate) struct Link {
     pub(crate) host: u8,
     /// The server at the other end, by number.
     pub(crate) server: usize,
-    /// To the server.
-    pub(crate) up: Pipe,
+    /// To the server: [`Links`] must know of what is sent there.
+    up: Pipe,
     /// To the client.
     pub(crate) down: Pipe,
+}
+
+impl Link {
+    /// A connection on which nothing was sent.
+    pub(crate) fn new(end: End, host: u8, server: usize) -> Self {
+        Self { end, host, server, up: Pipe::default(), down: Pipe::default() }
+    }
+
+    /// Delivers nothing to the server before `until_us`.
+    pub(crate) fn stall_up(&mut self, until_us: u64) {
+        self.up.stall(until_us);
+    }
+
+    /// Whether anything is under way, either way.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.up.next_at().is_some() || self.down.next_at().is_some()
+    }
+}
+
+/// All connections, and which of them hold something for their server: a server asks at every turn, and
+/// most connections are silent.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    by_id: BTreeMap<LinkId, Link>,
+    /// By server.
+    rising: BTreeSet<(usize, LinkId)>,
+}
+
+impl Links {
+    /// Adds a connection.
+    pub(crate) fn insert(&mut self, id: LinkId, link: Link) {
+        self.by_id.insert(id, link);
+    }
+
+    /// The connection of this name.
+    pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.by_id.get(&id)
+    }
+
+    /// The connection of this name.
+    pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// All of them.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.by_id.values_mut()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// A server's.
+    pub(crate) fn of(&self, server: usize) -> Vec<LinkId> {
+        let own = self.by_id.iter().filter(|(_, link)| link.server == server);
+        own.map(|(&id, _)| id).collect()
+    }
+
+    /// A server's with something on its way there.
+    pub(crate) fn rising_to(&self, server: usize) -> Vec<LinkId> {
+        let own = self.rising.range((server, LinkId(0))..=(server, LinkId(u64::MAX)));
+        own.map(|&(_, id)| id).collect()
+    }
+
+    /// Sends to the server; returns when it arrives.
+    pub(crate) fn send_up(
+        &mut self,
+        id: LinkId,
+        now_us: u64,
+        delay_us: u64,
+        segment: Segment,
+    ) -> Option<u64> {
+        let link = self.by_id.get_mut(&id)?;
+        self.rising.insert((link.server, id));
+        Some(link.up.send(now_us, delay_us, segment))
+    }
+
+    /// The next segment that has arrived at the server.
+    pub(crate) fn receive_up(&mut self, id: LinkId, now_us: u64) -> Option<Segment> {
+        let link = self.by_id.get_mut(&id)?;
+        let segment = link.up.receive(now_us)?;
+        if link.up.next_at().is_none() {
+            self.rising.remove(&(link.server, id));
+        }
+        Some(segment)
+    }
+
+    /// Loses what is on its way to the server.
+    pub(crate) fn clear_up(&mut self, id: LinkId) {
+        let Some(link) = self.by_id.get_mut(&id) else { return };
+        link.up.clear();
+        self.rising.remove(&(link.server, id));
+    }
+
+    /// Forgets those that nobody needs; those in use stay.
+    pub(crate) fn retain(&mut self, mut is_needed: impl FnMut(LinkId, &Link) -> bool) {
+        self.by_id.retain(|id, link| link.is_in_use() || is_needed(*id, link));
+    }
 }
 
 /// For ever, as far as a run is concerned.

@@ -5,7 +5,7 @@
 //! retransmissions would; nobody is told. A stream whose other end has vanished answers what is sent on
 //! it with its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rookeeper_proto::Sid;
 use rookeeper_zab::{Conn, HistoryAnswer};
@@ -55,6 +55,8 @@ pub(crate) struct Dial {
 #[derive(Debug, Default)]
 pub(crate) struct PeerNet {
     ends: BTreeMap<u64, End>,
+    /// Open ends towards which something is under way, by server: it asks at every turn.
+    waiting: BTreeSet<(usize, u64)>,
     /// Directions in which nothing arrives, until when.
     blocked: BTreeMap<(usize, usize), u64>,
     dials: BTreeMap<u64, Dial>,
@@ -115,14 +117,14 @@ impl PeerNet {
         segment: Segment,
     ) -> Option<(u64, u64)> {
         self.ends.get(&conn.0).filter(|end| end.is_open)?;
-        let other = self.ends.get_mut(&(conn.0 ^ 1)).filter(|end| end.is_open);
-        match other {
-            Some(other) => Some((conn.0 ^ 1, other.pipe.send(now_us, delay_us, segment))),
-            None => {
-                let own = self.ends.get_mut(&conn.0)?;
-                Some((conn.0, own.pipe.send(now_us, 2 * delay_us, Segment::Closed)))
-            }
-        }
+        let other = conn.0 ^ 1;
+        let (to, delay_us, segment) = match self.ends.get(&other).filter(|end| end.is_open) {
+            Some(_) => (other, delay_us, segment),
+            None => (conn.0, 2 * delay_us, Segment::Closed),
+        };
+        let end = self.ends.get_mut(&to)?;
+        self.waiting.insert((end.server, to));
+        Some((to, end.pipe.send(now_us, delay_us, segment)))
     }
 
     /// Closes an end; the other hears of it behind what was sent.
@@ -137,6 +139,7 @@ impl PeerNet {
             if is_announced { self.send(now_us, delay_us, conn, Segment::Closed) } else { None };
         if let Some(end) = self.ends.get_mut(&conn.0) {
             end.is_open = false;
+            self.waiting.remove(&(end.server, conn.0));
         }
         if self.ends.get(&(conn.0 ^ 1)).is_none_or(|other| !other.is_open) {
             self.ends.remove(&conn.0);
@@ -148,7 +151,17 @@ impl PeerNet {
     /// The next segment that has arrived at an end.
     pub(crate) fn receive(&mut self, now_us: u64, conn: Conn) -> Option<(Port, Segment)> {
         let end = self.ends.get_mut(&conn.0).filter(|end| end.is_open)?;
-        Some((end.port, end.pipe.receive(now_us)?))
+        let segment = end.pipe.receive(now_us)?;
+        if end.pipe.next_at().is_none() {
+            self.waiting.remove(&(end.server, conn.0));
+        }
+        Some((end.port, segment))
+    }
+
+    /// Open ends of a server towards which something is under way.
+    pub(crate) fn waiting_at(&self, server: usize) -> Vec<Conn> {
+        let own = self.waiting.range((server, 0)..=(server, u64::MAX));
+        own.map(|&(_, conn)| Conn(conn)).collect()
     }
 
     /// Whose end it is, and when something can be received there.

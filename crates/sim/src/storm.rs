@@ -7,7 +7,7 @@ use rookeeper_proto::{OpCode, Zxid};
 
 use crate::client::{header, push, transmit};
 use crate::ctx::Ctx;
-use crate::net::{End, Link, LinkId, Pipe, Segment};
+use crate::net::{End, Link, LinkId, Segment};
 
 /// Opens `count` of them. `victims` are sessions to bother.
 pub(crate) fn strike(ctx: &mut Ctx, count: u64, victims: &[SessionId]) {
@@ -16,9 +16,7 @@ pub(crate) fn strike(ctx: &mut Ctx, count: u64, victims: &[SessionId]) {
         ctx.next_link += 1;
         let host = ctx.rng.between(1, 6) as u8;
         let server = ctx.a_server();
-        let new =
-            Link { end: End::Stray, host, server, up: Pipe::default(), down: Pipe::default() };
-        ctx.links.insert(link, new);
+        ctx.links.insert(link, Link::new(End::Stray, host, server));
         let delay = ctx.latency_us();
         push(ctx, link, delay, Segment::Open);
         behave(ctx, link, victims);

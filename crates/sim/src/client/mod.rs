@@ -30,7 +30,7 @@ use crate::agenda::Event;
 use crate::checkers::promises::Promises;
 use crate::checkers::session_order::SessionOrder;
 use crate::ctx::Ctx;
-use crate::net::{End, Link, LinkId, Pipe, Segment};
+use crate::net::{End, Link, LinkId, Segment};
 use crate::server::turn::SUPER_DIGEST;
 use crate::violation::{Check, broken};
 use wire::{Said, Wire};
@@ -308,9 +308,7 @@ impl Client {
     fn dial(&mut self, ctx: &mut Ctx, server: usize) {
         let link = LinkId(ctx.next_link);
         ctx.next_link += 1;
-        let (end, host) = (End::Client(self.index), self.host);
-        let new = Link { end, host, server, up: Pipe::default(), down: Pipe::default() };
-        ctx.links.insert(link, new);
+        ctx.links.insert(link, Link::new(End::Client(self.index), self.host, server));
         let delay = ctx.latency_us();
         push(ctx, link, delay, Segment::Open);
         ctx.note(&self.who, format_args!("connect link {} server{}", link.0, server + 1));
@@ -345,7 +343,7 @@ impl Client {
             process.unknown.extend(wire.writes_unanswered());
         }
         ctx.counts.unknown_outcomes += wire.writes_unanswered().count() as u64;
-        if let Some(link) = ctx.links.get_mut(&wire.link) {
+        if let Some(link) = ctx.links.get_mut(wire.link) {
             link.down.clear();
         }
         let delay = ctx.latency_us();
@@ -518,8 +516,7 @@ fn now_ms(ctx: &Ctx) -> Millis {
 
 /// Sends a segment to the server.
 pub(crate) fn push(ctx: &mut Ctx, link: LinkId, delay_us: u64, segment: Segment) {
-    if let Some(end) = ctx.links.get_mut(&link) {
-        let at = end.up.send(ctx.now_us, delay_us, segment);
+    if let Some(at) = ctx.links.send_up(link, ctx.now_us, delay_us, segment) {
         ctx.agenda.push(at, Event::Up { link });
     }
 }

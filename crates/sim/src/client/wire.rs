@@ -264,7 +264,7 @@ impl Wire {
         }
         // Without a leader a server that has local sessions believes in no session that it does not know.
         let is_ignorant = is_read_only && ctx.plan.has_local_sessions();
-        let server = ctx.links.get(&self.link).map(|link| link.server);
+        let server = ctx.links.get(self.link).map(|link| link.server);
         if server.is_some_and(|server| ctx.facts.is_of_the_past(server)) {
             // It does not know of sessions that began since (`docs/simulator.md`).
             ctx.counts.refused_by_the_past += 1;

@@ -170,7 +170,7 @@ impl Ensemble {
         for news in ctx.peers.take_news(server) {
             self.hear(ctx, now, news);
         }
-        for conn in ctx.peers.of(server) {
+        for conn in ctx.peers.waiting_at(server) {
             while let Some((port, segment)) = ctx.peers.receive(ctx.now_us, conn) {
                 match (port, segment) {
                     (Port::Election, Segment::Bytes(bytes)) => {

@@ -291,15 +291,10 @@ impl Process {
             ensemble.note_epoch();
             ensemble.receive(ctx, now, &mut self.conns);
         }
-        let own = ctx.links.iter().filter(|(_, link)| link.server == self.server);
-        let links: Vec<LinkId> = own.map(|(&id, _)| id).collect();
-        for id in links {
-            while let Some(link) = ctx.links.get_mut(&id)
-                && let Some(segment) = link.up.receive(ctx.now_us)
-            {
-                let host = link.host;
+        for id in ctx.links.rising_to(self.server) {
+            while let Some(segment) = ctx.links.receive_up(id, ctx.now_us) {
                 match segment {
-                    Segment::Open => self.accept(ctx, now, id, host),
+                    Segment::Open => self.accept(ctx, now, id),
                     Segment::Bytes(bytes) => {
                         if let Some(conn) = self.conns.of_link(id) {
                             conn.input.extend_from_slice(&bytes);
@@ -316,7 +311,8 @@ impl Process {
         }
     }
 
-    fn accept(&mut self, ctx: &mut Ctx, now: Now, link: LinkId, host: u8) {
+    fn accept(&mut self, ctx: &mut Ctx, now: Now, link: LinkId) {
+        let Some(host) = ctx.links.get(link).map(|link| link.host) else { return };
         let conn = self.conns.open(link);
         let peer = SocketAddr::new(address(host), 40_000);
         if self.replica_mut().on_accept(now, conn, peer, false).is_err() {
@@ -622,7 +618,7 @@ impl Process {
         let mut over = Vec::new();
         for conn in self.conns.by_slot.values_mut() {
             let is_unread = conn.peer_gone && !conn.is_paused && !conn.is_ready();
-            if let Some(link) = ctx.links.get_mut(&conn.link) {
+            if let Some(link) = ctx.links.get_mut(conn.link) {
                 let room = window.saturating_sub(link.down.bytes());
                 let n = conn.out.len().min(room);
                 if n > 0 && !conn.is_dead {
@@ -642,7 +638,7 @@ impl Process {
             self.replica_mut().on_closed(id);
             let Some(conn) = self.conns.by_slot.remove(&id.index) else { continue };
             let delay = ctx.latency_us();
-            if let Some(link) = ctx.links.get_mut(&conn.link) {
+            if let Some(link) = ctx.links.get_mut(conn.link) {
                 let at = link.down.send(ctx.now_us, delay, Segment::Closed);
                 ctx.agenda.push(at, Event::Down { link: conn.link });
             }

@@ -10,7 +10,7 @@ use rookeeper_replica::durable::Recovered;
 use super::{Phase, World};
 use crate::agenda::Event;
 use crate::checkers::{digest, durability, ephemerals, liveness, zab};
-use crate::net::{LinkId, Segment};
+use crate::net::Segment;
 use crate::plan::PlantedBug;
 use crate::server::Process;
 use crate::server::boot::{Replayed, boot};
@@ -160,9 +160,9 @@ impl World {
         }
     }
 
-    /// The machine may have stopped in the middle of what just happened.
-    pub(super) fn look_at_disks(&mut self) {
-        for at in 0..self.machines.len() {
+    /// The machines may have stopped in the middle of what just happened.
+    pub(super) fn look_at_disks(&mut self, of: std::ops::Range<usize>) {
+        for at in of {
             if self.machines[at].disk.is_stopped() {
                 self.ctx.counts.torn_stops += 1;
                 let who = self.machines[at].who();
@@ -202,14 +202,12 @@ impl World {
     /// All connections of a server end; the others hear of it, or find out themselves.
     fn break_links(&mut self, at: usize, is_silent: bool) {
         let ctx = &mut self.ctx;
-        let own = ctx.links.iter().filter(|(_, link)| link.server == at);
-        let ids: Vec<LinkId> = own.map(|(&id, _)| id).collect();
-        for id in ids {
+        for id in ctx.links.of(at) {
             let delay = ctx.latency_us();
             let loses = ctx.rng.chance(500);
             let now_us = ctx.now_us;
-            let Some(link) = ctx.links.get_mut(&id) else { continue };
-            link.up.clear();
+            ctx.links.clear_up(id);
+            let Some(link) = ctx.links.get_mut(id) else { continue };
             if loses {
                 link.down.clear();
             }

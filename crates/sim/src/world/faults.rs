@@ -135,10 +135,10 @@ impl World {
                     _ => NEVER_US,
                 };
                 let sides = ctx.rng.between(1, 3);
-                let link = self.clients[at].link().and_then(|link| ctx.links.get_mut(&link));
+                let link = self.clients[at].link().and_then(|link| ctx.links.get_mut(link));
                 if let Some(link) = link {
                     if sides & 1 != 0 {
-                        link.up.stall(until_us);
+                        link.stall_up(until_us);
                     }
                     if sides & 2 != 0 {
                         link.down.stall(until_us);

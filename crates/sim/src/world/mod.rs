@@ -11,7 +11,6 @@ mod operator;
 mod phases;
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -27,7 +26,7 @@ use crate::counts::Counts;
 use crate::ctx::{Conditions, Ctx};
 use crate::history::History;
 use crate::model::ModelOptions;
-use crate::net::{End, LinkId, NEVER_US, Segment};
+use crate::net::{End, LinkId, Links, NEVER_US, Segment};
 use crate::peers::{Dial, News, PeerNet};
 use crate::plan::{EnsemblePlan, Plan};
 use crate::rng::Rng;
@@ -137,7 +136,7 @@ impl World {
             ],
             rng,
             agenda,
-            links: BTreeMap::new(),
+            links: Links::default(),
             next_link: 1,
             history: History::new(options, plan.ensemble.is_some()),
             expiry: Expiry::default(),
@@ -181,7 +180,7 @@ impl World {
             let Some((at_us, event)) = self.ctx.agenda.pop() else { break };
             self.ctx.now_us = at_us;
             self.happen(event)?;
-            self.look_at_disks();
+            self.look_at_disks(event.disks(self.machines.len()));
         }
         self.last_restart()
     }
@@ -304,7 +303,7 @@ impl World {
     /// Something reached the server's machine.
     fn up(&mut self, id: LinkId) {
         let ctx = &mut self.ctx;
-        let Some(server) = ctx.links.get(&id).map(|link| link.server) else { return };
+        let Some(server) = ctx.links.get(id).map(|link| link.server) else { return };
         match &mut self.machines[server].process {
             Some(process) => {
                 let us = ctx.rng.between(0, 100);
@@ -314,12 +313,11 @@ impl World {
                 // Nobody listens.
                 let delay = ctx.latency_us();
                 let now_us = ctx.now_us;
-                let Some(link) = ctx.links.get_mut(&id) else { return };
                 let mut is_wanted = false;
-                while let Some(segment) = link.up.receive(now_us) {
+                while let Some(segment) = ctx.links.receive_up(id, now_us) {
                     is_wanted |= segment == Segment::Open;
                 }
-                if is_wanted {
+                if is_wanted && let Some(link) = ctx.links.get_mut(id) {
                     let at = link.down.send(now_us, delay, Segment::Closed);
                     ctx.agenda.push(at, Event::Down { link: id });
                 }
@@ -330,7 +328,7 @@ impl World {
     /// Something reached a client.
     fn down(&mut self, id: LinkId) -> Check {
         let ctx = &mut self.ctx;
-        let Some(link) = ctx.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = ctx.links.get_mut(id) else { return Ok(()) };
         let (end, server) = (link.end, link.server);
         if let End::Client(at) = end
             && ctx.now_us < self.clients[at].frozen_until_us
@@ -366,10 +364,8 @@ impl World {
         let machines = &mut self.machines;
         self.ctx.links.retain(|id, link| {
             let process = &mut machines[link.server].process;
-            held.contains(&Some(*id))
-                || link.up.next_at().is_some()
-                || link.down.next_at().is_some()
-                || process.as_mut().is_some_and(|p| p.conns.of_link(*id).is_some())
+            held.contains(&Some(id))
+                || process.as_mut().is_some_and(|p| p.conns.of_link(id).is_some())
         });
     }
 }

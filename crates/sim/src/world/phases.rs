@@ -83,7 +83,7 @@ impl World {
         }
         for link in self.ctx.links.values_mut() {
             // A dead connection stays dead; its ends must find out.
-            link.up.stall(0);
+            link.stall_up(0);
         }
         for client in &mut self.clients {
             client.frozen_until_us = 0;
