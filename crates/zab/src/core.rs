@@ -146,6 +146,28 @@ macro_rules! planted {
 }
 pub(crate) use planted;
 
+/// What follows from the configurations: computed when they change, not with every vote.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    /// The quorums that count.
+    joint: Arc<Joint>,
+    /// The configuration in force as text.
+    pub(crate) text: String,
+}
+
+impl Derived {
+    /// Of the configuration in force and the newest seen.
+    pub(crate) fn new(committed: &EnsembleConfig, last_seen: &EnsembleConfig) -> Self {
+        let is_pending =
+            last_seen.version > committed.version && !last_seen.has_same_members(committed);
+        let joint = Joint {
+            committed: committed.verifier(),
+            pending: is_pending.then(|| last_seen.verifier()),
+        };
+        Self { joint: joint.into(), text: committed.to_string() }
+    }
+}
+
 /// Shared by all roles of one server.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -155,6 +177,8 @@ pub(crate) struct Core {
     pub(crate) committed: Arc<EnsembleConfig>,
     /// The newest seen; equal to `committed` unless a reconfig is pending.
     pub(crate) last_seen: Arc<EnsembleConfig>,
+    /// What votes need of both.
+    pub(crate) derived: Derived,
     /// The disk.
     pub(crate) store: Store,
     /// The newest part of the log.
@@ -176,13 +200,8 @@ impl Core {
     }
 
     /// The quorums that count.
-    pub(crate) fn joint(&self) -> Joint {
-        let is_pending = self.last_seen.version > self.committed.version
-            && !self.last_seen.has_same_members(&self.committed);
-        Joint {
-            committed: self.committed.verifier(),
-            pending: is_pending.then(|| self.last_seen.verifier()),
-        }
+    pub(crate) fn joint(&self) -> Arc<Joint> {
+        Arc::clone(&self.derived.joint)
     }
 
     /// Whether this server learns without a vote.
@@ -214,6 +233,7 @@ impl Core {
             return;
         }
         self.last_seen = config.clone();
+        self.derived = Derived::new(&self.committed, &self.last_seen);
         fx.push(Effect::SaveLastSeenConfig { config });
     }
 
@@ -231,6 +251,7 @@ impl Core {
         if self.last_seen.version <= config.version {
             self.last_seen = config.clone();
         }
+        self.derived = Derived::new(&self.committed, &self.last_seen);
         fx.push(Effect::ActivateConfig { config });
         is_changed
     }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use rookeeper_proto::quorum::{Notification, ServerState};
 use rookeeper_proto::{Sid, Zxid};
 
-use crate::core::{Core, Settings, planted};
+use crate::core::{Core, Derived, Settings, planted};
 use crate::effects::{Effect, Effects};
 use crate::election::messenger::{Directory, Messenger};
 use crate::election::{Election, NOBODY, Vote};
@@ -165,6 +165,7 @@ impl Peer {
             known: start.committed.clone(),
             core: Core {
                 settings,
+                derived: Derived::new(&start.committed, &start.last_seen),
                 committed: start.committed,
                 last_seen: start.last_seen,
                 store,

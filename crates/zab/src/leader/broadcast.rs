@@ -74,7 +74,7 @@ impl Leader {
         let config = record.config();
         if let Some(config) = &config {
             core.see_config(Arc::clone(config), fx);
-            self.joint = Arc::new(core.joint());
+            self.joint = core.joint();
         }
         self.proposed = record.zxid;
         core.append(now, record.clone(), fx);
@@ -221,7 +221,7 @@ impl Leader {
             self.phase = Phase::Broadcasting;
             self.deadline = None;
             core.activate_config(core.last_seen.clone(), fx);
-            self.joint = Arc::new(core.joint());
+            self.joint = core.joint();
             core.commit_up_to(self.summary.1, fx);
             let is_state_replaced = std::mem::take(&mut core.is_state_replaced);
             let (role, leader, epoch) = (ServingRole::Leading, core.sid(), self.epoch);

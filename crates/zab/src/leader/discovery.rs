@@ -169,7 +169,7 @@ impl Leader {
     pub(super) fn start_synchronizing(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) {
         self.phase = Phase::Synchronizing;
         self.deadline = Some(now + core.settings.init_time());
-        self.joint = core.joint().into();
+        self.joint = core.joint();
         self.leader_acks.insert(core.sid());
         let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpochQuorum);
         let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();

@@ -118,7 +118,7 @@ impl Leader {
             epoch: 0,
             max_accepted: i64::from(own),
             summary: (i64::from(core.store.current_epoch()), core.store.durable()),
-            joint: Arc::new(core.joint()),
+            joint: core.joint(),
             learners: BTreeMap::new(),
             connected: BTreeSet::from([core.sid()]),
             deserters: BTreeSet::new(),

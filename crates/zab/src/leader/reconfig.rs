@@ -29,7 +29,7 @@ impl Leader {
         let zxid = entry.record.zxid;
         let designated = self.designated_leader(core, entry, &config);
         core.activate_config(config, fx);
-        self.joint = Arc::new(core.joint());
+        self.joint = core.joint();
         self.drop_unready(fx);
         let mut data = Vec::new();
         data.put_i64(designated.0);

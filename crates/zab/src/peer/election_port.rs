@@ -112,8 +112,9 @@ impl Peer {
         if !self.core.settings.is_reconfig_enabled || !is_looking {
             return;
         }
-        let Some(config) = n.config.as_deref().and_then(|text| EnsembleConfig::parse(text).ok())
-        else {
+        // Most tell what is in force here, which is nothing new.
+        let text = n.config.as_deref().filter(|&text| text != self.core.derived.text);
+        let Some(config) = text.and_then(|text| EnsembleConfig::parse(text).ok()) else {
             return;
         };
         if !config.members.is_empty() && self.core.activate_config(config.into(), fx) {
@@ -129,7 +130,7 @@ impl Peer {
             round: vote.round,
             epoch: vote.epoch,
             version: 2,
-            config: Some(self.core.committed.to_string()),
+            config: Some(self.core.derived.text.clone()),
         };
         let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
         self.messenger.send(now, to, n.to_frame().into(), dir, fx);
