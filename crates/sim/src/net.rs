@@ -21,10 +21,20 @@ pub(crate) enum Segment {
     Closed,
 }
 
+impl Segment {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Open | Self::Closed => 0,
+        }
+    }
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     queue: VecDeque<(u64, Segment)>,
+    bytes: usize,
     last_at_us: u64,
     stalled_until_us: u64,
 }
@@ -34,6 +44,7 @@ impl Pipe {
     pub(crate) fn send(&mut self, now_us: u64, delay_us: u64, segment: Segment) -> u64 {
         let at = (now_us + delay_us).max(self.last_at_us).max(self.stalled_until_us);
         self.last_at_us = at;
+        self.bytes += segment.len();
         self.queue.push_back((at, segment));
         at
     }
@@ -44,7 +55,9 @@ impl Pipe {
         if now_us < (*at).max(self.stalled_until_us) {
             return None;
         }
-        self.queue.pop_front().map(|(_, segment)| segment)
+        let (_, segment) = self.queue.pop_front()?;
+        self.bytes -= segment.len();
+        Some(segment)
     }
 
     /// Delivers nothing before `until_us`.
@@ -64,16 +77,13 @@ impl Pipe {
 
     /// Bytes under way.
     pub(crate) fn bytes(&self) -> usize {
-        let len = |segment: &Segment| match segment {
-            Segment::Bytes(bytes) => bytes.len(),
-            Segment::Open | Segment::Closed => 0,
-        };
-        self.queue.iter().map(|(_, segment)| len(segment)).sum()
+        self.bytes
     }
 
     /// Loses what is under way.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
+        self.bytes = 0;
     }
 }
 

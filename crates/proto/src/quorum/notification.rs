@@ -84,7 +84,11 @@ impl Notification {
         vote.version = r.i32()?;
         if vote.version >= NOTIFICATION_VERSION {
             let config = r.buffer()?.ok_or(r.error("configuration of a notification"))?;
-            vote.config = Some(String::from_utf8_lossy(config).into_owned());
+            // Checking first is quicker than what repairs as it goes, and it is nearly always sound.
+            vote.config = Some(match str::from_utf8(config) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(config).into_owned(),
+            });
         }
         Ok(vote)
     }
@@ -102,7 +106,8 @@ impl Notification {
 
     /// The newest layout behind its frame length, ready to send.
     pub fn to_frame(&self) -> Vec<u8> {
-        let mut out = vec![0; 4];
+        let mut out = Vec::with_capacity(64 + self.config.as_ref().map_or(0, String::len));
+        out.put_i32(0);
         self.write(&mut out);
         let len = (out.len() - 4) as i32;
         out[..4].copy_from_slice(&len.to_be_bytes());

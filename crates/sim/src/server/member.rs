@@ -49,6 +49,11 @@ impl Place {
     fn sid(&self) -> Sid {
         sid_of(self.server)
     }
+
+    /// Its name in the trace.
+    fn who(&self) -> String {
+        format!("server{}", self.server + 1)
+    }
 }
 
 /// The name of a server.
@@ -271,7 +276,6 @@ impl Ensemble {
 
     /// Carries out what the member asked for.
     pub(crate) fn carry_out(&mut self, ctx: &mut Ctx) -> Check {
-        let who = format!("server{}", self.place.server + 1);
         for effect in self.member.take_io() {
             match effect {
                 IoEffect::ConnectElection { sid, addresses } => {
@@ -290,12 +294,15 @@ impl Ensemble {
                     ctx.agenda.push(ctx.now_us + us, event);
                 }
                 IoEffect::SaveLastSeenConfig(config) => {
-                    ctx.note(&who, format_args!("hears of members: {}", one_line(&config)));
+                    let what = format_args!("hears of members: {}", one_line(&config));
+                    ctx.note(&self.place.who(), what);
                     ctx.facts.members.on_seen(self.place.server, &config)?;
                     self.place.configs.1 = config;
                 }
                 IoEffect::ActivateConfig(config) => self.activate(ctx, config)?,
-                IoEffect::Note { text, .. } => ctx.note(&who, format_args!("{text}")),
+                IoEffect::Note { text, .. } => {
+                    ctx.note(&self.place.who(), format_args!("{text}"));
+                }
             }
         }
         self.listens = self.member.peer().state() == ServerState::Leading;

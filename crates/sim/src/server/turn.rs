@@ -218,8 +218,7 @@ impl Process {
         self.turns += 1;
         let now = self.now(ctx);
         self.receive(ctx, now);
-        let quiet: Vec<ConnId> =
-            self.conns.by_slot.values().filter(|c| c.out.is_empty()).map(|c| c.id).collect();
+        let quiet = self.quiet_before_a_mistake(ctx);
         let mail_first = ctx.rng.chance(500);
         if mail_first {
             self.mail(ctx, now)?;
@@ -233,7 +232,7 @@ impl Process {
         self.serialise_slice();
         self.notices(ctx)?;
         self.check(ctx, now)?;
-        self.plant(ctx, &quiet);
+        self.plant(ctx, quiet.as_deref());
         self.flush(ctx);
         self.run_log(ctx);
         self.run_snapshots(ctx);
@@ -585,13 +584,22 @@ impl Process {
         Ok(())
     }
 
-    /// Makes the mistakes that are made on the way out.
-    fn plant(&mut self, ctx: &Ctx, quiet: &[ConnId]) {
-        let planted = ctx.plan.planted;
-        let loses = planted == Some(PlantedBug::LostEvent) && self.turns.is_multiple_of(7);
-        if !loses && planted != Some(PlantedBug::EventAfterReply) {
-            return;
+    /// Connections with nothing to send at the beginning of a turn in which [`Self::plant`] makes a
+    /// mistake.
+    fn quiet_before_a_mistake(&self, ctx: &Ctx) -> Option<Vec<ConnId>> {
+        match ctx.plan.planted {
+            Some(PlantedBug::LostEvent) if self.turns.is_multiple_of(7) => {}
+            Some(PlantedBug::EventAfterReply) => {}
+            _ => return None,
         }
+        let quiet = self.conns.by_slot.values().filter(|conn| conn.out.is_empty());
+        Some(quiet.map(|conn| conn.id).collect())
+    }
+
+    /// Makes the mistakes that are made on the way out.
+    fn plant(&mut self, ctx: &Ctx, quiet: Option<&[ConnId]>) {
+        let Some(quiet) = quiet else { return };
+        let loses = ctx.plan.planted == Some(PlantedBug::LostEvent);
         for conn in self.conns.by_slot.values_mut().filter(|conn| quiet.contains(&conn.id)) {
             let (mut replies, mut events) = (Vec::new(), Vec::new());
             let mut rest = &conn.out[..];
@@ -618,7 +626,9 @@ impl Process {
         let mut over = Vec::new();
         for conn in self.conns.by_slot.values_mut() {
             let is_unread = conn.peer_gone && !conn.is_paused && !conn.is_ready();
-            if let Some(link) = ctx.links.get_mut(conn.link) {
+            if !conn.out.is_empty()
+                && let Some(link) = ctx.links.get_mut(conn.link)
+            {
                 let room = window.saturating_sub(link.down.bytes());
                 let n = conn.out.len().min(room);
                 if n > 0 && !conn.is_dead {

@@ -251,7 +251,9 @@ impl World {
         for machine in &self.machines {
             let ensemble = machine.process.as_ref().and_then(|process| process.service.ensemble());
             let epoch = ensemble.and_then(|ensemble| ensemble.member.peer().leading_epoch());
-            leading.extend(epoch.map(|epoch| (machine.server, epoch)));
+            if let Some(epoch) = epoch {
+                leading.push((machine.server, epoch));
+            }
         }
         leadership::at_any_time(&leading)
     }

@@ -406,7 +406,9 @@ impl Messenger {
 
     /// When [`Self::on_time`] is wanted.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let redials = self.links.values().filter_map(|link| link.redial_at);
+        // Dials are repeated only while LOOKING; this is asked for at every turn.
+        let links = self.is_eager.then(|| self.links.values()).into_iter().flatten();
+        let redials = links.filter_map(|link| link.redial_at);
         let waiting = self.streams.values().filter(|s| s.is_waiting());
         redials.chain(waiting.map(|s| s.since + limits::ELECTION_INTRODUCTION)).min()
     }
