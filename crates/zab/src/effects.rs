@@ -149,7 +149,8 @@ pub enum Effect {
         reason: String,
     },
     /// Read the log for a learner: records after `after`, oldest first, at most
-    /// [`crate::limits::HISTORY_READ_BYTES`], none after `through`. Answer with `on_history`.
+    /// [`crate::limits::HISTORY_READ_BYTES`], none after `through`. Answer with `on_history`; the answer is
+    /// `Unavailable` unless the log holds both `after` and `through`, and every record between them.
     ReadHistory {
         /// The learner.
         conn: Conn,

@@ -42,9 +42,13 @@ impl Lead {
     }
 
     fn among(members: &str, settings: Settings) -> Self {
+        let zxids = [Zxid::new(1, 3), Zxid::new(1, 4), Zxid::new(3, 1)];
+        Self::holding(members, settings, Zxid::new(1, 2), &zxids)
+    }
+
+    fn holding(members: &str, settings: Settings, base: Zxid, zxids: &[Zxid]) -> Self {
         let config = EnsembleConfig::parse(&format!("{members}\nversion=0")).expect("valid");
         let config = Arc::new(config);
-        let zxids = [Zxid::new(1, 3), Zxid::new(1, 4), Zxid::new(3, 1)];
         let start = Start {
             settings,
             election_addresses: Vec::new(),
@@ -52,9 +56,9 @@ impl Lead {
             last_seen: config,
             accepted_epoch: 3,
             current_epoch: 3,
-            last: Zxid::new(3, 1),
-            recent: zxids.map(record).to_vec(),
-            base: Zxid::new(1, 2),
+            last: zxids.last().copied().unwrap_or(base),
+            recent: zxids.iter().copied().map(record).collect(),
+            base,
         };
         let mut fx = Effects::new();
         let peer = Peer::start(NOW, start, &mut fx).expect("a sound directory");
@@ -86,7 +90,8 @@ impl Lead {
                     Effect::TakeSnapshot { conn, through } => {
                         peer.on_snapshot_taken(NOW, conn, through, fx);
                     }
-                    Effect::ReadHistory { conn, .. } => {
+                    Effect::ReadHistory { conn, through, .. } => {
+                        assert_ne!(through.counter(), 0, "no record can be there");
                         let answer = rookeeper_zab::HistoryAnswer::Unavailable;
                         peer.on_history(NOW, conn, answer, fx);
                     }
@@ -183,6 +188,18 @@ fn by_the_end_of_the_learners_log() {
         lead.learn(Conn(5), PacketType::FollowerInfo, last, 2);
         assert_eq!(lead.sent.first(), Some(&wanted), "{last}");
     }
+}
+
+/// A leader that took a snapshot when its epoch began, and was started again before anything was written: its
+/// log cannot show that nothing is between its last record and the snapshot. (It promised a DIFF and closed
+/// the connection for ever; found by the simulator, seed 12623.)
+#[test]
+fn where_memory_begins_with_an_epoch_a_snapshot_is_sent() {
+    let (members, begin) = ("server.1=a:1:2:participant", Zxid::new(3, 0));
+    let mut lead = Lead::holding(members, Settings::new(Sid(1)), begin, &[]);
+    lead.learn(Conn(5), PacketType::FollowerInfo, Zxid::new(1, 4), 1);
+    assert_eq!(lead.sent.first(), Some(&(PacketType::Snap, begin)));
+    assert!(!lead.is_closed);
 }
 
 #[test]

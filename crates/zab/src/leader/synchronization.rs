@@ -91,9 +91,13 @@ impl Leader {
                 let next = core.history.after(point).next().map(|record| record.zxid);
                 self.carry_out(now, core, conn, point, next, Vec::new(), fx);
             }
+            // Where memory begins with the start of an epoch, a snapshot says so, and no record of the log
+            // can prove that nothing is missing before it.
+            None if core.history.base().counter() == 0 => self.capture(core, conn, fx),
             None => {
                 learner.stage = Stage::Synchronizing(Sync::Deciding);
-                fx.push(Effect::ReadHistory { conn, after: last, through: end });
+                let through = core.history.base();
+                fx.push(Effect::ReadHistory { conn, after: last, through });
             }
         }
     }
@@ -180,9 +184,10 @@ impl Leader {
         let end = self.sync_end(core);
         let Some(learner) = self.learners.get_mut(&conn) else { return };
         let Stage::Synchronizing(Sync::Draining(after)) = learner.stage else { return };
-        if after < core.history.base() {
+        let base = core.history.base();
+        if after < base {
             learner.stage = Stage::Synchronizing(Sync::Reading(after));
-            fx.push(Effect::ReadHistory { conn, after, through: end });
+            fx.push(Effect::ReadHistory { conn, after, through: base });
             return;
         }
         let is_observer = learner.is_observer;
