@@ -232,6 +232,30 @@ fn who_has_no_weight_takes_up_any_vote() {
     assert_eq!((leader, list.len()), (1, 2));
 }
 
+/// Server 2 ends a reconfig that takes its vote away. If it went on to lead, server 1 would look for a leader
+/// among those who vote now. (Found by the simulator, seed 11950.)
+#[test]
+fn who_ends_a_reconfig_that_takes_its_vote_leads_no_more() {
+    let (before, after) = (lines(&[2, 3], &[1]), lines(&[3], &[1, 2]));
+    let mut world = interrupted(11, &before, &after, &[1, 3, 2]);
+    (0..3).for_each(|node| world.start(node));
+    let (leader, list) = settled(&mut world, &[3]);
+    assert_eq!((leader, list.len()), (3, 3));
+}
+
+/// Server 3 alone has heard of a reconfig by which 2 votes no more. The others lead without it, and it joins
+/// them, though by that reconfig they are no quorum. (Found by the simulator, seed 17420.)
+#[test]
+fn who_holds_a_reconfig_that_was_given_up_joins_the_others() {
+    let (before, after) = (lines(&[1, 2, 3], &[]), lines(&[1, 3], &[]));
+    let mut world = interrupted(12, &before, &after, &[1, 1, 2]);
+    (0..2).for_each(|node| world.start(node));
+    world.run_until(4000 * MS).expect("no violation");
+    world.start(2);
+    let (leader, list) = settled(&mut world, &[1, 2, 3]);
+    assert_eq!((leader, list.len()), (2, 3));
+}
+
 #[test]
 fn membership_changes_under_crashes() {
     for seed in 0..20 {

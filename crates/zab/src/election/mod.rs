@@ -271,10 +271,12 @@ impl Election {
     }
 }
 
-/// Whether those who agree with `vote` are a quorum. The own (LOOKING) vote never agrees with a
-/// settled one of another round; in the same round it may, as in Java.
+/// Whether those who agree with `vote` are a quorum of the members in force. The own (LOOKING) vote never
+/// agrees with a settled one of another round; in the same round it may, as in Java. A reconfig that only
+/// this server has heard of may need its own vote: it does not count, as it does in Java, or whoever holds
+/// what the others have given up would never find them.
 fn is_established(votes: &BTreeMap<Sid, Vote>, vote: &Vote, at: &Surroundings<'_>) -> bool {
     let agreeing = |(sid, other): (&Sid, &Vote)| other.agrees_with(vote).then_some(*sid);
     let set: BTreeSet<Sid> = votes.iter().filter_map(agreeing).collect();
-    at.joint.is_quorum(&set)
+    at.joint.committed.is_quorum(&set)
 }

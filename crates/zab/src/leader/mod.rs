@@ -241,6 +241,7 @@ impl Leader {
     fn settle(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
         self.check_epoch_acks(core, fx);
         self.check_leader_acks(now, core, fx);
+        self.check_may_lead(core)?;
         self.try_commit(core, fx)?;
         self.check_exhausted(core)
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 use rookeeper_proto::{JuteWrite, Sid};
 
-use super::{Leader, Outstanding, Stage};
+use super::{Leader, Outstanding, Phase, Stage};
 use crate::core::Core;
 use crate::effects::{Conn, Effects};
 use crate::ensemble::EnsembleConfig;
@@ -48,6 +48,15 @@ impl Leader {
         core.commit_up_to(zxid, fx);
         let leave = Leave::new(format!("a reconfig hands leadership to server {designated}"));
         Err(Leave { designated: Some(designated), ..leave })
+    }
+
+    /// A leader that ended a reconfig by which it votes no more has put it into force: those who vote now elect
+    /// one of themselves. Observers would not find this one, whom no voter's list allows to lead.
+    pub(super) fn check_may_lead(&self, core: &Core) -> Step {
+        if self.phase == Phase::Broadcasting && !core.committed.is_voter(core.sid()) {
+            return Err(Leave::new("by the reconfig that it ended, this server votes no more"));
+        }
+        Ok(())
     }
 
     /// Who is not told of commits yet would acknowledge what comes next before it hears of this one.
