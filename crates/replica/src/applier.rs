@@ -85,6 +85,7 @@ impl Replica {
                     self.answer_write(now, origin, in_flight.zxid, &record.txn, &applied, outbox);
                     self.answer_held(now, origin.conn, outbox);
                 }
+                self.let_go_moved(record.header.session, outbox);
             }
         }
     }
@@ -144,6 +145,9 @@ impl Replica {
         outbox: &mut impl Outbox,
     ) {
         let conn = self.sessions.remove(header.session).and_then(|session| session.conn);
+        if self.has_local_sessions() {
+            self.sessions.remember_ended(header.session);
+        }
         if let Some(origin) = origin
             && origin.op == OpCode::CloseSession
             && let Some(out) = outbox.buffer(origin.conn)

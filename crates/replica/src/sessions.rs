@@ -9,9 +9,9 @@
 //!
 //! Java: SessionTrackerImpl, ExpiryQueue, UpgradeableSessionTracker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use rookeeper_proto::SessionId;
 
 use crate::outbox::ConnId;
@@ -56,6 +56,9 @@ pub enum Owner {
     Learner(u64),
 }
 
+/// Ends that are remembered. What may still be on its way is far younger than so many.
+const ENDED_MAX: usize = 1 << 16;
+
 /// All sessions of this server.
 #[derive(Debug)]
 pub struct SessionTracker {
@@ -66,6 +69,9 @@ pub struct SessionTracker {
     by_id: HashMap<SessionId, u32>,
     /// Bucket end -> sessions filed there. Every live session is filed exactly once.
     buckets: BTreeMap<u64, Vec<SessionId>>,
+    /// The latest global sessions that ended, oldest first; only filled where there are local ones.
+    ended: VecDeque<SessionId>,
+    has_ended: HashSet<SessionId>,
 }
 
 impl SessionTracker {
@@ -83,6 +89,8 @@ impl SessionTracker {
             free: Vec::new(),
             by_id: HashMap::default(),
             buckets: BTreeMap::new(),
+            ended: VecDeque::new(),
+            has_ended: HashSet::default(),
         }
     }
 
@@ -236,6 +244,24 @@ impl SessionTracker {
         self.slots[slot as usize].take()
     }
 
+    /// Remembers that a global session has ended: it is not a local one of another server then.
+    pub fn remember_ended(&mut self, id: SessionId) {
+        if !self.has_ended.insert(id) {
+            return;
+        }
+        self.ended.push_back(id);
+        if ENDED_MAX < self.ended.len()
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.has_ended.remove(&oldest);
+        }
+    }
+
+    /// Whether this global session has ended lately.
+    pub fn has_ended(&self, id: SessionId) -> bool {
+        self.has_ended.contains(&id)
+    }
+
     /// When the next bucket comes due.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.buckets.first_key_value().map(|(&at, _)| at)
@@ -382,6 +408,17 @@ mod tests {
         assert_eq!(t.track(0, b, 4000), slot);
         assert_eq!(t.at(slot).unwrap().id, b);
         assert_eq!(t.expire(100_000), [b]);
+    }
+
+    #[test]
+    fn the_latest_ends_are_remembered() {
+        let mut t = tracker();
+        for id in 0..=ENDED_MAX as i64 {
+            t.remember_ended(SessionId(id));
+            t.remember_ended(SessionId(id));
+        }
+        assert!(!t.has_ended(SessionId(0)) && t.has_ended(SessionId(1)));
+        assert_eq!((t.ended.len(), t.has_ended.len()), (ENDED_MAX, ENDED_MAX));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::replies;
 
 impl Replica {
     /// Whether new sessions are local.
-    pub(super) fn has_local_sessions(&self) -> bool {
+    pub(crate) fn has_local_sessions(&self) -> bool {
         self.config.local_sessions != LocalSessions::Off
     }
 
@@ -136,9 +136,12 @@ impl Replica {
     }
 
     /// Leader: an unknown session may be a local one of the learner that sent the write. One whose id
-    /// was given out here would be known.
+    /// was given out here would be known. And one that was global, and has ended, is none: a write that it
+    /// sent by way of a slow learner may come behind its end. (Java executes it; found by the simulator.)
     pub(crate) fn may_be_local_elsewhere(&self, session: SessionId) -> bool {
-        self.has_local_sessions() && (session.0 >> 56) as u8 != self.config.server_id
+        self.has_local_sessions()
+            && (session.0 >> 56) as u8 != self.config.server_id
+            && !self.sessions.has_ended(session)
     }
 }
 

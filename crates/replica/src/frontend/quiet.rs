@@ -15,7 +15,9 @@
 //! them again, also for one whose client has moved on meanwhile, and what had waited here could be executed
 //! behind what it sent there. A new leader knows of nobody who speaks for a session, so writes from here are
 //! taken unless somebody else was asked for first, and refused as moved otherwise. Under the *same* leader
-//! (only the link broke) nobody is kept: it would take every write for one of a session that moved.
+//! (only the link broke) nobody is kept: it would take every write for one of a session that moved. Nor is one
+//! kept whose session wrote something in the old epoch that did not come by way of this connection: its client
+//! had moved on before the leader was lost.
 //!
 //! When it begins and ends is told in [`crate::member`].
 
@@ -119,6 +121,16 @@ impl Replica {
                 None if quiet.until.is_empty() => self.quiet = None,
                 None => return,
             }
+        }
+    }
+
+    /// A txn of this session was committed. Nothing that a kept connection sent was undecided when the leader
+    /// was lost, so it was written elsewhere.
+    pub(crate) fn let_go_moved(&mut self, session: SessionId, outbox: &mut impl Outbox) {
+        if self.quiet.is_some()
+            && let Some(id) = self.sessions.session(session).and_then(|session| session.conn)
+        {
+            self.let_go(id, outbox);
         }
     }
 
