@@ -100,6 +100,12 @@ impl History {
         !self.sent.contains_key(&(session, xid))
     }
 
+    /// Whether only one server knew this session at some time since `zxid`.
+    pub fn was_local_since(&self, session: SessionId, zxid: Zxid) -> bool {
+        let upgraded = self.model.session(session).map(|life| life.created);
+        self.local.contains(&session) && upgraded.is_none_or(|upgraded| zxid < upgraded)
+    }
+
     /// Whether only one server knows this session.
     pub fn is_local(&self, session: SessionId) -> bool {
         self.local.contains(&session) && self.model.session(session).is_none()

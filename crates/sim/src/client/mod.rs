@@ -403,6 +403,7 @@ impl Client {
                 wire.session = request.session;
                 wire.takes_read_only = request.read_only == Some(true);
                 wire.is_begun = true;
+                wire.begun_at = ctx.history.model.last();
             }
             let link = wire.link;
             transmit(ctx, link, frame);

@@ -53,6 +53,8 @@ pub(super) struct Wire {
     pub(super) is_closing: bool,
     /// The handshake was sent.
     pub(super) is_begun: bool,
+    /// The newest txn then.
+    pub(super) begun_at: Zxid,
     /// It said that it would take a read-only server; and it has got one.
     pub(super) takes_read_only: bool,
     pub(super) is_read_only: bool,
@@ -80,6 +82,7 @@ impl Wire {
             is_open: false,
             is_closing: false,
             is_begun: false,
+            begun_at: Zxid::ZERO,
             takes_read_only: false,
             is_read_only: false,
             is_unproven: false,
@@ -268,7 +271,7 @@ impl Wire {
         if server.is_some_and(|server| ctx.facts.is_of_the_past(server)) {
             // It does not know of sessions that began since (`docs/simulator.md`).
             ctx.counts.refused_by_the_past += 1;
-        } else if ctx.history.is_local(self.session) {
+        } else if ctx.history.was_local_since(self.session, self.begun_at) {
             ctx.counts.local_ends += 1;
         } else if !ctx.expiry.has_ended(self.session) && !is_ignorant {
             let what = format!("session {} was refused, but is alive", self.session);

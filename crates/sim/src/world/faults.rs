@@ -229,7 +229,10 @@ impl World {
     fn wipe(&mut self, at: usize) {
         // Not a spare that was never started; but also one that may become a member again.
         let is_known = |machine: &Machine| machine.is_spare() || !machine.knows_too_little();
+        // A leader that has not noticed would propose members who need it: nobody could end that reconfig.
+        let is_counted_on = self.ctx.plan.may_members_change() && self.is_counted_on(at);
         let is_allowed = self.can_do_without(at)
+            && !is_counted_on
             && self.machines.iter().all(is_known)
             && !self.machines[at].is_retired
             && self.machines[at].boots > 0

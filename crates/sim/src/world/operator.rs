@@ -96,6 +96,14 @@ impl World {
         is_enough(newest) && lists.all(is_enough)
     }
 
+    /// Whether a leader takes this server for one that follows in step.
+    pub(super) fn is_counted_on(&self, at: usize) -> bool {
+        self.machines.iter().filter_map(Machine::ensemble).any(|ensemble| {
+            let synced = ensemble.member.peer().synced_voters();
+            synced.is_some_and(|synced| synced.contains(&sid_of(at)))
+        })
+    }
+
     // ---- servers that come and go ------------------------------------------------------------------
 
     fn start_joiner(&mut self) {
