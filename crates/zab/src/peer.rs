@@ -96,7 +96,7 @@ pub struct Peer {
     round: i64,
     /// Whom this server follows (or is), as it tells others.
     vote: Vote,
-    /// What this server last told all voters.
+    /// What this server last told all voters in this election.
     told: Option<Vote>,
     /// Whom this server has answered in this election.
     answered: BTreeSet<Sid>,
@@ -313,6 +313,7 @@ impl Peer {
 
     fn look(&mut self, now: Instant, fx: &mut Effects) {
         self.round += 1;
+        self.told = None;
         self.answered.clear();
         self.messenger.set_eager(true);
         let sid = self.core.sid();

@@ -256,6 +256,21 @@ fn who_holds_a_reconfig_that_was_given_up_joins_the_others() {
     assert_eq!((leader, list.len()), (2, 3));
 }
 
+/// The voters that server 1 knows are gone; its observer of before votes now, and tells who else does. (Java's
+/// looks for voters only; found by the simulator, seed 20058, where the voters had other ports.)
+#[test]
+fn who_finds_no_voter_asks_the_observers_it_knows() {
+    let mut world = interrupted(13, &lines(&[1, 2, 3], &[]), &lines(&[2, 3], &[]), &[1, 1, 1, 0]);
+    let list = |text: String| Arc::new(EnsembleConfig::parse(&text).expect("valid"));
+    let old = list(lines(&[1, 4], &[2]) + "version=1");
+    world.nodes[0].configs = (old.clone(), old);
+    (1..3).for_each(|node| world.start(node));
+    world.run_until(4000 * MS).expect("no violation");
+    world.start(0);
+    let (leader, list) = settled(&mut world, &[1, 2, 3]);
+    assert_eq!((leader, list.len()), (3, 3));
+}
+
 #[test]
 fn membership_changes_under_crashes() {
     for seed in 0..20 {

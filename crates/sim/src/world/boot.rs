@@ -178,6 +178,8 @@ impl World {
         self.ctx.counts.failed_stops += 1;
         let who = self.machines[at].who();
         self.ctx.note(&who, format_args!("stops: {why}"));
+        // A failure of the disk that shows only now.
+        self.ctx.healing_since_us = self.ctx.now_us;
         if self.ctx.rng.chance(500) { self.lose_power(at) } else { self.kill(at) }
     }
 

@@ -147,14 +147,21 @@ impl Peer {
         }
     }
 
+    /// Tells every voter the present proposal; and if none could be reached before, the other members as well:
+    /// those who vote now may be elsewhere than this server knows, and whoever answers tells the list in force.
     pub(super) fn broadcast(&mut self, now: Instant, fx: &mut Effects) {
         let Role::Looking(election) = &self.role else { return };
         let mine = *election.proposal();
-        self.told = Some(mine);
-        for sid in self.core.joint().voters() {
-            if sid != self.core.sid() {
-                self.tell(now, sid, mine, fx);
-            }
+        let is_again = self.told.replace(mine).is_some();
+        let me = self.core.sid();
+        let mut to = self.core.joint().voters();
+        to.remove(&me);
+        if is_again && !to.iter().any(|sid| self.messenger.is_reachable(*sid)) {
+            let lists = [&self.core.committed, &self.core.last_seen];
+            to.extend(lists.iter().flat_map(|list| list.members.keys()).filter(|sid| **sid != me));
+        }
+        for sid in to {
+            self.tell(now, sid, mine, fx);
         }
     }
 
