@@ -38,6 +38,10 @@ pub struct Settings {
     pub connect_limit: u32,
     /// Pause between two tries to connect to the leader.
     pub connect_pause: Duration,
+    /// `observerMasterPort`: where followers serve observers, and observers look for them; 0 = they do not.
+    pub observer_master_port: u16,
+    /// What tells this server from others of the same configuration: any number.
+    pub seed: u64,
     /// Committed txns kept in memory to synchronise learners by DIFF.
     pub history_records: usize,
     /// Whether an election may be decided before its settle time ends (see `election`).
@@ -68,6 +72,8 @@ impl Settings {
             ),
             connect_limit: 0,
             connect_pause: limits::LEADER_CONNECT_PAUSE,
+            observer_master_port: 0,
+            seed: 0,
             history_records: limits::HISTORY_RECORDS,
             may_decide_early: true,
             packet_data_bytes: limits::PACKET_DATA_BYTES,
@@ -191,6 +197,8 @@ pub(crate) struct Core {
     pub(crate) is_state_replaced: bool,
     /// Learners that this server has brought up to date from its log.
     pub(crate) synced_from_log: u64,
+    /// Followers this observer has gone to.
+    pub(crate) masters_tried: usize,
 }
 
 impl Core {

@@ -26,12 +26,12 @@ use rookeeper_proto::quorum::{Notification, ServerState};
 use rookeeper_proto::{Sid, Zxid};
 
 use crate::core::{Core, Derived, Settings, planted};
-use crate::effects::{Effect, Effects};
+use crate::effects::{Conn, Effect, Effects};
 use crate::election::messenger::{Directory, Messenger};
 use crate::election::{Election, NOBODY, Vote};
 use crate::ensemble::{Address, EnsembleConfig};
 use crate::history::History;
-use crate::leader::Leader;
+use crate::leader::{Leader, Learners, Terms};
 use crate::learner::Learner;
 use crate::leave::{Leave, Step};
 use crate::quorum::oracle::Oracle;
@@ -84,6 +84,17 @@ enum Role {
     Looking(Election),
     Learning(Box<Learner>),
     Leading(Box<Leader>),
+}
+
+impl Role {
+    /// Those who learn from this server, and what they are brought to.
+    fn learners(&mut self, core: &Core) -> Option<(&mut Learners, Terms)> {
+        match self {
+            Self::Leading(leader) => Some(leader.learners(core)),
+            Self::Learning(learner) => learner.observers(core),
+            Self::Settling(_) | Self::Looking(_) => None,
+        }
+    }
 }
 
 /// See the module and the crate.
@@ -174,6 +185,7 @@ impl Peer {
                 oracle: Oracle::Absent,
                 is_state_replaced: false,
                 synced_from_log: 0,
+                masters_tried: 0,
             },
         };
         peer.after(now, fx);
@@ -230,6 +242,21 @@ impl Peer {
     /// How long a learner goes on without a word from its leader (`syncLimit` ticks).
     pub fn sync_time(&self) -> std::time::Duration {
         self.core.settings.sync_time()
+    }
+
+    /// Whether observers learn from followers (`observerMasterPort`).
+    pub fn has_observer_masters(&self) -> bool {
+        self.core.settings.observer_master_port != 0
+    }
+
+    /// Whether this server is a follower that serves observers now.
+    pub fn is_observer_master(&self) -> bool {
+        matches!(&self.role, Role::Learning(learner) if learner.is_hosting())
+    }
+
+    /// Whether the connection is that of the leader, or of whom this server learns from.
+    pub fn is_learnt_from(&self, conn: Conn) -> bool {
+        matches!(&self.role, Role::Learning(learner) if learner.owns(conn))
     }
 
     /// Whether the membership may change at run time.
@@ -306,7 +333,7 @@ impl Peer {
         self.role = if leader == self.core.sid() {
             Role::Leading(Box::new(Leader::start(now, &mut self.core, fx)))
         } else {
-            Role::Learning(Box::new(Learner::start(now, &self.core, leader, fx)))
+            Role::Learning(Box::new(Learner::start(now, &mut self.core, leader, fx)))
         };
         self.vote.state = self.state();
     }

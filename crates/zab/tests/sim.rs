@@ -30,6 +30,28 @@ fn no_seed_violates_an_invariant() {
     assert!(failures.is_empty(), "seeds with violations: {failures:?}");
 }
 
+/// The same swarm with observers that learn from followers: what they are given is held against the same
+/// invariants, and in the end they must hold everything.
+#[test]
+fn no_seed_violates_an_invariant_with_observer_masters() {
+    let range = seeds(0..24);
+    let mut total = support::Stats::default();
+    let mut failures = Vec::new();
+    for seed in range.clone() {
+        let plan = support::Plan { observers: 2, has_observer_masters: true, ..plan(seed) };
+        match run(plan) {
+            Ok(outcome) => total.add(&outcome.stats),
+            Err(violation) => {
+                println!("{violation}");
+                failures.push(seed);
+            }
+        }
+    }
+    println!("seeds {range:?}: {total:?}");
+    assert!(failures.is_empty(), "seeds with violations: {failures:?}");
+    assert!(range.is_empty() || 0 < total.hosted, "no observer learnt from a follower");
+}
+
 #[test]
 fn one_seed_twice_is_the_same_run() {
     for seed in [3, 8, 10] {

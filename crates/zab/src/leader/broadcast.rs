@@ -230,21 +230,7 @@ impl Leader {
         if self.phase != Phase::Broadcasting {
             return;
         }
-        let ready = self.learners.values_mut().filter(|l| l.stage == Stage::AwaitStart);
-        let started: Vec<(Conn, Bytes)> = ready
-            .map(|learner| {
-                learner.stage = Stage::Serving;
-                learner.deadline = Some(now + core.settings.sync_time());
-                (learner.conn, learner.release())
-            })
-            .collect();
-        for (conn, held) in started {
-            let up_to_date = QuorumPacket::bare(PacketType::UpToDate, Zxid::UNKNOWN);
-            self.send_packet(conn, &up_to_date, fx);
-            if !held.is_empty() {
-                self.send(conn, held, fx);
-            }
-        }
+        self.learners.start_ready(now, core, fx);
     }
 
     /// The counter must not run out: commit what is there, then make room for a new epoch.
@@ -259,7 +245,7 @@ impl Leader {
     /// Answers a learner's sync, behind the commit of everything proposed so far.
     pub(crate) fn sync_for(&mut self, conn: Conn, fx: &mut Effects) {
         if self.outstanding.is_empty() {
-            self.send_sync(conn, fx);
+            self.learners.send_sync(conn, fx);
         } else {
             self.syncs.push_back((self.proposed, conn));
         }
@@ -268,19 +254,7 @@ impl Leader {
     fn release_syncs(&mut self, committed: Zxid, fx: &mut Effects) {
         while let Some((_, conn)) = self.syncs.front().copied().filter(|(z, _)| *z <= committed) {
             self.syncs.pop_front();
-            self.send_sync(conn, fx);
-        }
-    }
-
-    fn send_sync(&mut self, conn: Conn, fx: &mut Effects) {
-        if self.learners.get(&conn).is_some_and(|l| l.stage == Stage::Serving) {
-            self.send_packet(conn, &QuorumPacket::bare(PacketType::Sync, Zxid::ZERO), fx);
-        }
-    }
-
-    pub(crate) fn close_learner(&mut self, conn: Conn, fx: &mut Effects) {
-        if self.learners.remove(&conn).is_some() {
-            fx.push(Effect::CloseQuorum { conn });
+            self.learners.send_sync(conn, fx);
         }
     }
 }

@@ -5,10 +5,10 @@
 //! election was wrong then. Who does not vote yet may be ahead: see `docs/zab.md`, "An election while a
 //! reconfig is under way".
 
-use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, learner_info};
+use rookeeper_proto::quorum::PacketType;
 use rookeeper_proto::{Reader, Zxid};
 
-use super::{Drop, Leader, Packet, Phase, Stage};
+use super::{Drop, Introduction, Leader, Packet, Phase, Stage};
 use crate::core::{Core, planted};
 use crate::effects::{Conn, Effects};
 use crate::limits;
@@ -23,50 +23,22 @@ impl Leader {
         packet: &Packet,
         fx: &mut Effects,
     ) -> Result<(), Drop> {
-        let is_observer = match packet.kind {
-            PacketType::FollowerInfo => false,
-            PacketType::ObserverInfo => true,
-            kind => return Err(format!("{kind:?} instead of FOLLOWERINFO or OBSERVERINFO")),
-        };
-        let data = packet.data.as_deref().unwrap_or_default();
-        let info = LearnerInfo::read(data).map_err(|error| error.to_string())?;
-        if info.protocol_version < learner_info::PROTOCOL_VERSION {
-            return Err(format!("protocol version {:#x} is too old", info.protocol_version));
-        }
-        if info.sid == core.sid() {
-            return Err(format!("it has this server's own id, {}", info.sid));
-        }
-        if core.committed.version < info.config_version {
-            return Err(format!(
-                "its configuration {:x} is newer than ours, {:x}",
-                info.config_version, core.committed.version
-            ));
-        }
-        let accepted = packet.zxid.epoch();
+        let who = Introduction::read(core, packet)?;
+        let (sid, accepted) = (who.info.sid, who.accepted);
         if accepted < 0 || accepted > self.max_accepted + limits::EPOCH_JUMP {
             return Err(format!("its accepted epoch {accepted} cannot be"));
         }
-        // One connection per server: an older one of the same server is dead, or a second server has
-        // its id; either way only one may count.
-        let twin = |l: &&super::LearnerHandle| l.sid == info.sid && l.conn != conn;
-        if let Some(old) = self.learners.values().find(twin).map(|l| l.conn) {
-            self.drop_learner(old, "the same server connected again", fx);
-        }
-        let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
-        learner.sid = info.sid;
-        learner.is_observer = is_observer;
-        self.deserters.remove(&info.sid);
-        learner.stage = Stage::AwaitEpoch;
-        learner.deadline = None;
+        self.learners.introduce(conn, &who, fx);
+        self.deserters.remove(&sid);
         if self.phase == Phase::Discovering {
             self.max_accepted = self.max_accepted.max(accepted);
             // Also an observer that a reconfig under way makes a voter: it makes the same promises.
-            if self.joint.is_voter(info.sid) {
-                self.connected.insert(info.sid);
+            if self.joint.is_voter(sid) {
+                self.connected.insert(sid);
             }
             self.check_connected(core, fx);
         } else if Phase::AwaitEpochAcks <= self.phase {
-            self.send_leader_info(conn, fx);
+            self.learners.send_leader_info(conn, self.epoch, fx);
         }
         Ok(())
     }
@@ -94,7 +66,7 @@ impl Leader {
         let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpoch);
         let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();
         for conn in conns {
-            self.send_leader_info(conn, fx);
+            self.learners.send_leader_info(conn, self.epoch, fx);
         }
         if core.settings.is_reconfig_enabled && core.committed.version == 0 {
             // The first leader gives the static configuration a version (ZOOKEEPER-1783).
@@ -103,16 +75,6 @@ impl Leader {
                 core.see_config(config.into(), fx);
             }
         }
-    }
-
-    fn send_leader_info(&mut self, conn: Conn, fx: &mut Effects) {
-        if let Some(learner) = self.learners.get_mut(&conn) {
-            learner.stage = Stage::AwaitEpochAck;
-        }
-        let data = learner_info::PROTOCOL_VERSION.to_be_bytes();
-        let zxid = Zxid::new(self.epoch, 0);
-        let packet = QuorumPacket::with_data(PacketType::LeaderInfo, zxid, &data);
-        self.send_packet(conn, &packet, fx);
     }
 
     pub(super) fn on_epoch_ack(

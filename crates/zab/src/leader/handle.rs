@@ -10,7 +10,7 @@ use crate::time::Instant;
 
 /// How far a learner is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     AwaitInfo,
     AwaitEpoch,
     AwaitEpochAck,
@@ -23,7 +23,7 @@ pub(super) enum Stage {
 
 /// How far its synchronisation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sync {
+pub(crate) enum Sync {
     /// The first read of the log decides what is sent.
     Deciding,
     /// A read of the log is under way; everything through this zxid was sent.
@@ -37,28 +37,28 @@ pub(super) enum Sync {
 }
 
 #[derive(Debug)]
-pub(super) struct LearnerHandle {
-    pub(super) conn: Conn,
+pub(crate) struct LearnerHandle {
+    pub(crate) conn: Conn,
     /// -1 until it has said who it is.
-    pub(super) sid: Sid,
-    pub(super) is_observer: bool,
-    pub(super) stage: Stage,
+    pub(crate) sid: Sid,
+    pub(crate) is_observer: bool,
+    pub(crate) stage: Stage,
     /// Where its log ends.
-    pub(super) last: Zxid,
-    pub(super) buffer: Vec<u8>,
+    pub(crate) last: Zxid,
+    pub(crate) buffer: Vec<u8>,
     /// Handed out and not reported as drained.
-    pub(super) unsent: usize,
+    pub(crate) unsent: usize,
     /// Commits since NEWLEADER, one behind the other, sent behind UPTODATE.
     held: Vec<u8>,
     /// When its silence has lasted too long; none while the leader is the one to act.
-    pub(super) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// The proposal whose ACK is awaited longest, and the newest sent since that one was timed.
-    pub(super) awaited: Option<(Zxid, Instant)>,
-    pub(super) awaited_next: Option<(Zxid, Instant)>,
+    pub(crate) awaited: Option<(Zxid, Instant)>,
+    pub(crate) awaited_next: Option<(Zxid, Instant)>,
 }
 
 impl LearnerHandle {
-    pub(super) fn new(conn: Conn, deadline: Instant) -> Self {
+    pub(crate) fn new(conn: Conn, deadline: Instant) -> Self {
         Self {
             conn,
             sid: Sid(-1),
@@ -75,35 +75,35 @@ impl LearnerHandle {
     }
 
     /// Whether new proposals and commits are sent to it.
-    pub(super) fn is_forwarding(&self) -> bool {
+    pub(crate) fn is_forwarding(&self) -> bool {
         matches!(self.stage, Stage::AwaitLeaderAck | Stage::AwaitStart | Stage::Serving)
     }
 
     /// Keeps a packet for when it serves; false if that is more than it may have waiting.
-    pub(super) fn hold(&mut self, packet: &[u8]) -> bool {
+    pub(crate) fn hold(&mut self, packet: &[u8]) -> bool {
         self.held.extend_from_slice(packet);
         self.waiting() <= limits::LEARNER_UNSENT_BYTES
     }
 
     /// What was held, in order.
-    pub(super) fn release(&mut self) -> Bytes {
+    pub(crate) fn release(&mut self) -> Bytes {
         std::mem::take(&mut self.held).into()
     }
 
     /// Bytes in memory because of this learner alone.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.unsent + self.held.len()
     }
 
     /// A packet arrived.
-    pub(super) fn heard(&mut self, now: Instant, settings: &Settings) {
+    pub(crate) fn heard(&mut self, now: Instant, settings: &Settings) {
         if self.stage == Stage::Serving {
             self.deadline = Some(now + settings.sync_time());
         }
     }
 
     /// A proposal was sent.
-    pub(super) fn await_ack(&mut self, now: Instant, zxid: Zxid) {
+    pub(crate) fn await_ack(&mut self, now: Instant, zxid: Zxid) {
         if self.stage != Stage::Serving || self.is_observer {
             return;
         }
@@ -115,14 +115,14 @@ impl LearnerHandle {
     }
 
     /// An ACK arrived.
-    pub(super) fn on_ack(&mut self, zxid: Zxid) {
+    pub(crate) fn on_ack(&mut self, zxid: Zxid) {
         if self.awaited.is_some_and(|(awaited, _)| awaited <= zxid) {
             self.awaited = self.awaited_next.take().filter(|(next, _)| zxid < *next);
         }
     }
 
     /// The connection ends: tells the driver what it may forget.
-    pub(super) fn on_gone(&self, fx: &mut Effects) {
+    pub(crate) fn on_gone(&self, fx: &mut Effects) {
         if let Stage::Synchronizing(Sync::Capturing | Sync::Streaming(_)) = self.stage {
             fx.push(Effect::CancelSnapshot { conn: self.conn });
         }

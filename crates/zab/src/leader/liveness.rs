@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use rookeeper_proto::Sid;
-use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 
 use super::{Conn, Leader, Phase, Stage};
 use crate::core::Core;
@@ -21,7 +20,7 @@ use crate::time::Instant;
 impl Leader {
     /// When [`Self::on_time`] is wanted.
     pub(crate) fn next_deadline(&self) -> Instant {
-        let deadlines = self.learners.values().filter_map(|l| l.deadline);
+        let deadlines = self.learners.next_deadline().into_iter();
         deadlines.chain(self.deadline).fold(self.next_ping, Instant::min)
     }
 
@@ -32,18 +31,14 @@ impl Leader {
                 self.phase
             )));
         }
-        let late = |l: &&super::LearnerHandle| l.deadline.is_some_and(|at| at <= now);
-        let conns: Vec<Conn> = self.learners.values().filter(late).map(|l| l.conn).collect();
-        for conn in conns {
-            self.drop_learner(conn, "it has been silent for too long", fx);
-        }
+        self.learners.drop_silent(now, fx);
         if self.next_ping <= now {
             // After a standstill (SIGSTOP) nobody may have waited: that is looked at before anything else.
             let was_away = self.next_ping + core.settings.tick <= now;
             self.next_ping = now + core.settings.tick / 2;
             self.is_full_tick = !self.is_full_tick;
             self.drop_unacknowledging(now, core, fx);
-            self.ping(fx);
+            self.learners.ping(self.proposed, fx);
             if self.is_full_tick || was_away {
                 self.check_quorum(core)?;
             }
@@ -70,21 +65,12 @@ impl Leader {
 
     fn drop_unacknowledging(&mut self, now: Instant, core: &Core, fx: &mut Effects) {
         let limit = core.settings.sync_time();
-        let late =
-            |l: &&super::LearnerHandle| l.awaited.is_some_and(|(_, since)| since + limit <= now);
+        let late = |l: &&super::handle::LearnerHandle| {
+            l.awaited.is_some_and(|(_, since)| since + limit <= now)
+        };
         let conns: Vec<Conn> = self.learners.values().filter(late).map(|l| l.conn).collect();
         for conn in conns {
             self.drop_learner(conn, "it does not acknowledge a proposal", fx);
-        }
-    }
-
-    fn ping(&mut self, fx: &mut Effects) {
-        let ping: bytes::Bytes =
-            QuorumPacket::bare(PacketType::Ping, self.proposed).to_bytes().into();
-        let forwarding = self.learners.values().filter(|l| l.is_forwarding());
-        let conns: Vec<Conn> = forwarding.map(|l| l.conn).collect();
-        for conn in conns {
-            self.send(conn, ping.clone(), fx);
         }
     }
 

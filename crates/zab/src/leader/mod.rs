@@ -15,31 +15,33 @@ mod broadcast;
 mod discovery;
 mod figures;
 mod handle;
+mod learners;
 mod liveness;
 mod reconfig;
 mod sessions;
 mod synchronization;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookeeper_proto::quorum::{PacketType, QuorumPacket, TryRead};
+use rookeeper_proto::quorum::PacketType;
 use rookeeper_proto::{Sid, Zxid};
 
 use crate::core::Core;
-use crate::effects::{Conn, Effect, Effects};
+use crate::effects::{Conn, Effects};
 use crate::ensemble::EnsembleConfig;
 use crate::leave::Step;
-use crate::limits;
 use crate::quorum::Joint;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
 pub use broadcast::ProposeError;
 pub use figures::LearnerFigures;
-use handle::{LearnerHandle, Stage};
+pub(crate) use handle::Stage;
+pub(crate) use learners::{Introduction, Learners};
 pub use synchronization::HistoryAnswer;
+pub(crate) use synchronization::{Terms, proposal};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -69,15 +71,15 @@ struct Outstanding {
 }
 
 /// Why a learner's connection is closed.
-type Drop = String;
+pub(crate) type Drop = String;
 
 /// A packet of a learner, owned.
 #[derive(Debug)]
-struct Packet {
-    kind: PacketType,
-    zxid: Zxid,
-    data: Option<Bytes>,
-    auth: Vec<rookeeper_proto::Id>,
+pub(crate) struct Packet {
+    pub(crate) kind: PacketType,
+    pub(crate) zxid: Zxid,
+    pub(crate) data: Option<Bytes>,
+    pub(crate) auth: Vec<rookeeper_proto::Id>,
 }
 
 /// See the module.
@@ -90,7 +92,7 @@ pub(crate) struct Leader {
     /// Own (currentEpoch, last zxid) when the election was won.
     summary: (i64, Zxid),
     joint: Arc<Joint>,
-    learners: BTreeMap<Conn, LearnerHandle>,
+    learners: Learners,
     connected: BTreeSet<Sid>,
     /// Voters that began a later election before this leader had its quorum.
     deserters: BTreeSet<Sid>,
@@ -119,7 +121,7 @@ impl Leader {
             max_accepted: i64::from(own),
             summary: (i64::from(core.store.current_epoch()), core.store.durable()),
             joint: core.joint(),
-            learners: BTreeMap::new(),
+            learners: Learners::default(),
             connected: BTreeSet::from([core.sid()]),
             deserters: BTreeSet::new(),
             epoch_acks: BTreeSet::new(),
@@ -150,19 +152,10 @@ impl Leader {
         self.learners.contains_key(&conn)
     }
 
-    pub(crate) fn on_accepted(&mut self, now: Instant, core: &Core, conn: Conn, fx: &mut Effects) {
-        if self.learners.len() >= limits::LEARNER_CONNECTIONS {
-            // Strangers that say nothing must not keep learners out.
-            let strangers = self.learners.values().filter(|l| l.stage == Stage::AwaitInfo);
-            let Some(oldest) = strangers.min_by_key(|l| (l.deadline, l.conn)).map(|l| l.conn)
-            else {
-                fx.warn("too many learner connections");
-                fx.push(Effect::CloseQuorum { conn });
-                return;
-            };
-            self.drop_learner(oldest, "too many connections, and it has not said who it is", fx);
-        }
-        self.learners.insert(conn, LearnerHandle::new(conn, now + core.settings.init_time()));
+    /// Its learners, and what they are brought to.
+    pub(crate) fn learners(&mut self, core: &Core) -> (&mut Learners, Terms) {
+        let terms = self.terms(core);
+        (&mut self.learners, terms)
     }
 
     /// Bytes from a learner.
@@ -174,37 +167,17 @@ impl Leader {
         bytes: &[u8],
         fx: &mut Effects,
     ) -> Step {
-        let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
-        let mut buffer = std::mem::take(&mut learner.buffer);
-        buffer.extend_from_slice(bytes);
-        let mut at = 0;
-        loop {
-            let limit = core.settings.packet_data_bytes;
-            let packet = match QuorumPacket::try_read(&buffer[at..], limit) {
-                Ok(TryRead::Incomplete) => break,
-                Ok(TryRead::Done(packet, used)) => {
-                    at += used;
-                    packet
-                }
-                Err(error) => {
-                    self.drop_learner(conn, &format!("garbage: {error}"), fx);
-                    break;
-                }
-            };
-            let Some(kind) = packet.packet_type() else { continue };
-            let data = packet.data.map(Bytes::copy_from_slice);
-            let auth = packet.auth.unwrap_or_default();
-            let packet = Packet { kind, zxid: packet.zxid, data, auth };
+        if !self.owns(conn) {
+            return Ok(());
+        }
+        let (packets, garbage) = self.learners.cut(conn, bytes, core.settings.packet_data_bytes);
+        for packet in packets {
             if let Err(reason) = self.on_packet(now, core, conn, packet, fx) {
                 self.drop_learner(conn, &reason, fx);
             }
-            if !self.learners.contains_key(&conn) {
-                break;
-            }
         }
-        if let Some(learner) = self.learners.get_mut(&conn) {
-            buffer.drain(..at);
-            learner.buffer = buffer;
+        if let Some(reason) = garbage {
+            self.drop_learner(conn, &reason, fx);
         }
         self.settle(now, core, fx)
     }
@@ -232,7 +205,7 @@ impl Leader {
             },
             Stage::AwaitStart | Stage::Serving => match packet.kind {
                 PacketType::Ack => self.on_ack(now, core, conn, packet.zxid, fx),
-                _ => self.on_service_packet(conn, packet, fx),
+                _ => self.learners.on_service_packet(conn, packet, fx),
             },
         }
     }
@@ -261,57 +234,16 @@ impl Leader {
         self.settle(now, core, fx)
     }
 
-    /// A learner's connection is gone.
-    pub(crate) fn on_closed(&mut self, conn: Conn, fx: &mut Effects) {
-        if let Some(learner) = self.learners.remove(&conn) {
-            learner.on_gone(fx);
-        }
-    }
-
     fn drop_learner(&mut self, conn: Conn, reason: &str, fx: &mut Effects) {
-        if let Some(learner) = self.learners.remove(&conn) {
-            fx.warn(format!("closing the connection of learner {}: {reason}", learner.sid));
-            learner.on_gone(fx);
-            fx.push(Effect::CloseQuorum { conn });
-        }
-    }
-
-    /// Everything handed out for the connection has left.
-    pub(crate) fn on_drained(
-        &mut self,
-        now: Instant,
-        core: &mut Core,
-        conn: Conn,
-        fx: &mut Effects,
-    ) {
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
-        learner.unsent = 0;
-        if matches!(learner.stage, Stage::Synchronizing(_)) {
-            learner.deadline = Some(now + core.settings.init_time());
-            self.continue_history(now, core, conn, fx);
-        }
+        self.learners.drop_learner(conn, reason, fx);
     }
 
     /// The role ends.
-    pub(crate) fn stop(mut self, fx: &mut Effects) {
-        for (conn, learner) in std::mem::take(&mut self.learners) {
-            learner.on_gone(fx);
-            fx.push(Effect::CloseQuorum { conn });
-        }
+    pub(crate) fn stop(self, fx: &mut Effects) {
+        self.learners.stop(fx);
     }
 
-    /// Sends one packet to one learner; closes it if it takes nothing.
     fn send(&mut self, conn: Conn, bytes: Bytes, fx: &mut Effects) {
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
-        learner.unsent += bytes.len();
-        if learner.waiting() > limits::LEARNER_UNSENT_BYTES {
-            self.drop_learner(conn, "it does not read what it is sent", fx);
-            return;
-        }
-        fx.push(Effect::SendQuorum { conn, bytes });
-    }
-
-    fn send_packet(&mut self, conn: Conn, packet: &QuorumPacket<'_>, fx: &mut Effects) {
-        self.send(conn, packet.to_bytes().into(), fx);
+        self.learners.send(conn, bytes, fx);
     }
 }

@@ -4,17 +4,17 @@
 use rookeeper_proto::quorum::{ForwardedBody, PacketType, QuorumPacket, Touches};
 use rookeeper_proto::{JuteWrite, Reader, SessionId, Zxid};
 
-use super::{Drop, Leader, Packet};
+use super::{Drop, Learners, Packet};
 use crate::effects::{Conn, Effect, Effects, Forwarded};
 
-impl Leader {
-    pub(super) fn on_service_packet(
+impl Learners {
+    pub(crate) fn on_service_packet(
         &mut self,
         conn: Conn,
         packet: Packet,
         fx: &mut Effects,
     ) -> Result<(), Drop> {
-        let Some(sid) = self.learners.get(&conn).map(|l| l.sid) else { return Ok(()) };
+        let Some(sid) = self.get(&conn).map(|l| l.sid) else { return Ok(()) };
         let data = packet.data.unwrap_or_default();
         match packet.kind {
             PacketType::Ping => {

@@ -27,7 +27,7 @@ use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 use rookeeper_proto::{JuteWrite, Zxid};
 
 use super::handle::Sync;
-use super::{Leader, Phase, Stage};
+use super::{Leader, Learners, Phase, Stage};
 use crate::core::{Core, planted};
 use crate::effects::{Conn, Effect, Effects};
 use crate::learner::SNAPSHOT_SIGNATURE;
@@ -57,13 +57,33 @@ enum Plan {
     Snap,
 }
 
-impl Leader {
+/// What learners are brought to: whose epoch it is, and how much of this server's log counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) epoch: u32,
+    /// Whether a quorum holds the epoch's initial history.
+    pub(crate) is_established: bool,
     /// The end of what learners may take for committed.
-    fn sync_end(&self, core: &Core) -> Zxid {
-        match self.phase {
-            Phase::Broadcasting => core.commit,
-            _ => core.history.last(),
-        }
+    pub(crate) end: Zxid,
+    /// The end of the epoch's initial history; looked at only while nothing behind it is committed.
+    pub(crate) initial: Zxid,
+}
+
+/// What the log holds for a learner.
+struct Found {
+    /// The last point not after the end of the learner's log.
+    point: Zxid,
+    /// The record behind it.
+    next: Option<Zxid>,
+    /// What was read from the disk, if it was asked.
+    records: Vec<TxnRecord>,
+}
+
+impl Leader {
+    pub(super) fn terms(&self, core: &Core) -> Terms {
+        let is_established = self.phase == Phase::Broadcasting;
+        let end = if is_established { core.commit } else { core.history.last() };
+        Terms { epoch: self.epoch, is_established, end, initial: self.summary.1 }
     }
 
     /// Starts to bring a learner up to date.
@@ -74,26 +94,63 @@ impl Leader {
         conn: Conn,
         fx: &mut Effects,
     ) {
-        let end = self.sync_end(core);
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
-        learner.deadline = Some(now + core.settings.init_time());
-        let (sid, last) = (learner.sid, learner.last);
+        let Some(sid) = self.learners.get(&conn).map(|l| l.sid) else { return };
         // What it holds behind `end` is cut off and proposed again. Its acknowledgements from before, on
         // another connection, would make a quorum of logs that hold it no more.
         for entry in &mut self.outstanding {
             entry.acks.remove(&sid);
         }
-        if last == Zxid::UNKNOWN {
-            return self.capture(core, conn, fx);
+        let terms = self.terms(core);
+        self.learners.synchronize(now, core, &terms, conn, fx);
+    }
+}
+
+impl Terms {
+    fn plan(&self, last: Zxid, point: Zxid, next: Option<Zxid>) -> Plan {
+        let is_own_epoch = last.epoch() == i64::from(self.epoch) && self.is_established;
+        if last == point {
+            Plan::Diff
+        } else if last.counter() == 0 && 0 < last.epoch() {
+            // The start of an epoch: the same as the point before its first record, if it has one; of
+            // this epoch it is known to be so.
+            let goes_on = next.is_some_and(|next| next.epoch() == last.epoch());
+            let is_initial = is_own_epoch && point == self.initial;
+            if goes_on || is_initial { Plan::Diff } else { Plan::Snap }
+        } else if is_own_epoch && point == self.end
+            || last.epoch() == point.epoch() && 0 < point.counter()
+        {
+            Plan::Trunc
+        } else {
+            Plan::Snap
         }
-        match core.history.floor(last.min(end)) {
+    }
+}
+
+impl Learners {
+    /// Starts to bring a learner up to date.
+    pub(crate) fn synchronize(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        terms: &Terms,
+        conn: Conn,
+        fx: &mut Effects,
+    ) {
+        let Some(learner) = self.get_mut(&conn) else { return };
+        learner.deadline = Some(now + core.settings.init_time());
+        let last = learner.last;
+        if last == Zxid::UNKNOWN {
+            return self.capture(terms, conn, fx);
+        }
+        match core.history.floor(last.min(terms.end)) {
             Some(point) => {
                 let next = core.history.after(point).next().map(|record| record.zxid);
-                self.carry_out(now, core, conn, point, next, Vec::new(), fx);
+                let found = Found { point, next, records: Vec::new() };
+                self.carry_out(now, core, terms, conn, found, fx);
             }
             // Where memory begins with the start of an epoch, a snapshot says so, and no record of the log
             // can prove that nothing is missing before it.
-            None if core.history.base().counter() == 0 => self.capture(core, conn, fx),
+            None if core.history.base().counter() == 0 => self.capture(terms, conn, fx),
             None => {
                 learner.stage = Stage::Synchronizing(Sync::Deciding);
                 let through = core.history.base();
@@ -102,53 +159,33 @@ impl Leader {
         }
     }
 
-    fn plan(&self, core: &Core, last: Zxid, point: Zxid, next: Option<Zxid>) -> Plan {
-        let epoch = i64::from(self.epoch);
-        let is_own_epoch = last.epoch() == epoch && self.phase == Phase::Broadcasting;
-        if last == point {
-            Plan::Diff
-        } else if last.counter() == 0 && 0 < last.epoch() {
-            // The start of an epoch: the same as the point before its first record, if it has one; of
-            // this epoch it is known to be so.
-            let goes_on = next.is_some_and(|next| next.epoch() == last.epoch());
-            let is_initial = is_own_epoch && point == self.summary.1;
-            if goes_on || is_initial { Plan::Diff } else { Plan::Snap }
-        } else if is_own_epoch && point == core.commit
-            || last.epoch() == point.epoch() && 0 < point.counter()
-        {
-            Plan::Trunc
-        } else {
-            Plan::Snap
-        }
-    }
-
-    /// Sends DIFF or TRUNC and the records behind `point`, or turns to a snapshot.
+    /// Sends DIFF or TRUNC and the records behind the point, or turns to a snapshot.
     fn carry_out(
         &mut self,
         now: Instant,
         core: &mut Core,
+        terms: &Terms,
         conn: Conn,
-        point: Zxid,
-        next: Option<Zxid>,
-        records: Vec<TxnRecord>,
+        found: Found,
         fx: &mut Effects,
     ) {
-        let Some((sid, last)) = self.learners.get(&conn).map(|l| (l.sid, l.last)) else { return };
-        let (how, kind, zxid) = match self.plan(core, last, point, next) {
-            Plan::Diff => ("DIFF", PacketType::Diff, self.sync_end(core)),
+        let Found { point, next, records } = found;
+        let Some((sid, last)) = self.get(&conn).map(|l| (l.sid, l.last)) else { return };
+        let (how, kind, zxid) = match terms.plan(last, point, next) {
+            Plan::Diff => ("DIFF", PacketType::Diff, terms.end),
             Plan::Trunc if planted!(core, TruncOffByOne) => {
                 ("TRUNC", PacketType::Trunc, point.next().min(last))
             }
             Plan::Trunc => ("TRUNC", PacketType::Trunc, point),
-            Plan::Snap => return self.capture(core, conn, fx),
+            Plan::Snap => return self.capture(terms, conn, fx),
         };
         fx.note(format!("server {sid}, whose log ends at {last}, gets {how} {zxid}"));
         core.synced_from_log += 1;
         self.send_packet(conn, &QuorumPacket::bare(kind, zxid), fx);
         if planted!(core, NewLeaderBeforeSync) {
-            self.send_new_leader(core, conn, fx);
+            self.send_new_leader(core, terms, conn, fx);
         }
-        self.send_records(now, core, conn, point, records, fx);
+        self.send_records(now, core, terms, conn, point, records, fx);
     }
 
     /// Sends a slice read from the log, or what memory holds behind `after`.
@@ -156,6 +193,7 @@ impl Leader {
         &mut self,
         now: Instant,
         core: &mut Core,
+        terms: &Terms,
         conn: Conn,
         after: Zxid,
         records: Vec<TxnRecord>,
@@ -166,23 +204,24 @@ impl Leader {
             self.send_committed(conn, &record, fx);
             after = record.zxid;
         }
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let Some(learner) = self.get_mut(&conn) else { return };
         learner.stage = Stage::Synchronizing(Sync::Draining(after));
         if learner.unsent == 0 || core.history.base() <= after {
-            self.continue_history(now, core, conn, fx);
+            self.continue_history(now, core, terms, conn, fx);
         }
     }
 
     /// Takes the next slice, once the one before has left.
-    pub(super) fn continue_history(
+    fn continue_history(
         &mut self,
         now: Instant,
         core: &mut Core,
+        terms: &Terms,
         conn: Conn,
         fx: &mut Effects,
     ) {
-        let end = self.sync_end(core);
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let end = terms.end;
+        let Some(learner) = self.get_mut(&conn) else { return };
         let Stage::Synchronizing(Sync::Draining(after)) = learner.stage else { return };
         let base = core.history.base();
         if after < base {
@@ -200,9 +239,9 @@ impl Leader {
             }
         }
         if !planted!(core, NewLeaderBeforeSync) {
-            self.send_new_leader(core, conn, fx);
+            self.send_new_leader(core, terms, conn, fx);
         }
-        if let Some(learner) = self.learners.get_mut(&conn) {
+        if let Some(learner) = self.get_mut(&conn) {
             learner.stage = Stage::AwaitLeaderAck;
             learner.deadline = Some(now + core.settings.init_time());
         }
@@ -213,17 +252,31 @@ impl Leader {
         self.send_packet(conn, &QuorumPacket::bare(PacketType::Commit, record.zxid), fx);
     }
 
-    fn send_new_leader(&mut self, core: &Core, conn: Conn, fx: &mut Effects) {
+    fn send_new_leader(&mut self, core: &Core, terms: &Terms, conn: Conn, fx: &mut Effects) {
         // Who leads gives what it has seen last to those who establish it, and it comes into force with them.
         // Later, what is only proposed is not for a learner to put into force: it comes as a proposal.
-        let config = match self.phase {
-            Phase::Broadcasting => &core.committed,
-            _ => &core.last_seen,
-        };
+        let config = if terms.is_established { &core.committed } else { &core.last_seen };
         let text = config.to_string();
-        let zxid = Zxid::new(self.epoch, 0);
+        let zxid = Zxid::new(terms.epoch, 0);
         let packet = QuorumPacket::with_data(PacketType::NewLeader, zxid, text.as_bytes());
         self.send_packet(conn, &packet, fx);
+    }
+
+    /// Everything handed out for the connection has left.
+    pub(crate) fn on_drained(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        terms: &Terms,
+        conn: Conn,
+        fx: &mut Effects,
+    ) {
+        let Some(learner) = self.get_mut(&conn) else { return };
+        learner.unsent = 0;
+        if matches!(learner.stage, Stage::Synchronizing(_)) {
+            learner.deadline = Some(now + core.settings.init_time());
+            self.continue_history(now, core, terms, conn, fx);
+        }
     }
 
     /// The driver has read the log for a learner.
@@ -231,26 +284,28 @@ impl Leader {
         &mut self,
         now: Instant,
         core: &mut Core,
+        terms: &Terms,
         conn: Conn,
         answer: HistoryAnswer,
         fx: &mut Effects,
     ) {
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let Some(learner) = self.get_mut(&conn) else { return };
         let stage = learner.stage;
         learner.deadline = Some(now + core.settings.init_time());
         match (stage, answer) {
             (Stage::Synchronizing(Sync::Deciding), HistoryAnswer::Records { prev, records }) => {
                 let next = records.first().map(|record| record.zxid);
-                self.carry_out(now, core, conn, prev, next, records, fx);
+                let found = Found { point: prev, next, records };
+                self.carry_out(now, core, terms, conn, found, fx);
             }
             (
                 Stage::Synchronizing(Sync::Reading(after)),
                 HistoryAnswer::Records { prev, records },
             ) if prev == after && !records.is_empty() => {
-                self.send_records(now, core, conn, after, records, fx);
+                self.send_records(now, core, terms, conn, after, records, fx);
             }
             (Stage::Synchronizing(Sync::Deciding), HistoryAnswer::Unavailable) => {
-                self.capture(core, conn, fx);
+                self.capture(terms, conn, fx);
             }
             (Stage::Synchronizing(Sync::Reading(_)), _) => {
                 // Too late for a snapshot on this connection: the learner will come back.
@@ -260,10 +315,10 @@ impl Leader {
         }
     }
 
-    fn capture(&mut self, core: &Core, conn: Conn, fx: &mut Effects) {
-        if let Some(learner) = self.learners.get_mut(&conn) {
+    fn capture(&mut self, terms: &Terms, conn: Conn, fx: &mut Effects) {
+        if let Some(learner) = self.get_mut(&conn) {
             learner.stage = Stage::Synchronizing(Sync::Capturing);
-            fx.push(Effect::TakeSnapshot { conn, through: self.sync_end(core) });
+            fx.push(Effect::TakeSnapshot { conn, through: terms.end });
         }
     }
 
@@ -272,11 +327,12 @@ impl Leader {
         &mut self,
         now: Instant,
         core: &Core,
+        terms: &Terms,
         conn: Conn,
         zxid: Zxid,
         fx: &mut Effects,
     ) {
-        let Some(learner) = self.learners.get_mut(&conn) else { return };
+        let Some(learner) = self.get_mut(&conn) else { return };
         if learner.stage != Stage::Synchronizing(Sync::Capturing) {
             return;
         }
@@ -285,7 +341,7 @@ impl Leader {
         let (sid, last) = (learner.sid, learner.last);
         fx.note(format!("server {sid}, whose log ends at {last}, gets SNAP {zxid}"));
         // A label older than what the learner holds would leave its old log in force after a restart.
-        let label = if zxid < learner.last { Zxid::new(self.epoch, 0) } else { zxid };
+        let label = if zxid < learner.last { Zxid::new(terms.epoch, 0) } else { zxid };
         self.send_packet(conn, &QuorumPacket::bare(PacketType::Snap, label), fx);
         fx.push(Effect::StreamSnapshot { conn });
     }
@@ -295,19 +351,20 @@ impl Leader {
         &mut self,
         now: Instant,
         core: &mut Core,
+        terms: &Terms,
         conn: Conn,
         fx: &mut Effects,
     ) {
-        let Some(learner) = self.learners.get(&conn) else { return };
+        let Some(learner) = self.get(&conn) else { return };
         let Stage::Synchronizing(Sync::Streaming(zxid)) = learner.stage else { return };
         let mut signature = Vec::new();
         signature.put_str(SNAPSHOT_SIGNATURE);
         self.send(conn, signature.into(), fx);
-        self.send_records(now, core, conn, zxid, Vec::new(), fx);
+        self.send_records(now, core, terms, conn, zxid, Vec::new(), fx);
     }
 }
 
 /// The packet that carries a txn.
-pub(super) fn proposal(kind: PacketType, record: &TxnRecord) -> Bytes {
+pub(crate) fn proposal(kind: PacketType, record: &TxnRecord) -> Bytes {
     QuorumPacket::with_data(kind, record.zxid, &record.bytes).to_bytes().into()
 }

@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket, Touches};
-use rookeeper_proto::{Reader, SessionId, Sid, Zxid};
+use rookeeper_proto::{Reader, Sid, Zxid};
 
+use super::observer_master::revalidation;
 use super::{Learner, Packet};
 use crate::core::{Core, planted};
 use crate::effects::{Effect, Effects};
@@ -43,17 +44,26 @@ impl Learner {
             }
             PacketType::Ping => {
                 self.answer_ping(packet.zxid, fx);
+                if let Some(hosting) = &mut self.hosting {
+                    hosting.observers.ping(packet.zxid, fx);
+                }
                 Ok(())
             }
             PacketType::Revalidate => {
-                let mut r = Reader::new(packet.data.as_deref().unwrap_or_default());
-                if let (Ok(session), Ok(is_valid)) = (r.i64(), r.bool()) {
-                    fx.push(Effect::RevalidateAnswer { session: SessionId(session), is_valid });
+                if let Some((session, is_valid)) = revalidation(packet.data.as_deref())
+                    && !self
+                        .hosting
+                        .as_mut()
+                        .is_some_and(|hosting| hosting.on_revalidation(session, is_valid, fx))
+                {
+                    fx.push(Effect::RevalidateAnswer { session, is_valid });
                 }
                 Ok(())
             }
             PacketType::Sync => {
-                fx.push(Effect::SyncAnswer);
+                if !self.hosting.as_mut().is_some_and(|hosting| hosting.on_sync(fx)) {
+                    fx.push(Effect::SyncAnswer);
+                }
                 Ok(())
             }
             kind => {
@@ -120,14 +130,10 @@ impl Learner {
     }
 
     fn on_commit(&mut self, core: &mut Core, zxid: Zxid, fx: &mut Effects) -> Step {
-        if zxid <= core.commit {
-            return Ok(());
+        let committed = commit(core, zxid, fx)?;
+        if let (Some(record), Some(hosting)) = (committed, &mut self.hosting) {
+            hosting.inform(&record, fx);
         }
-        let next = core.history.after(core.commit).next().map(|record| record.zxid);
-        if next != Some(zxid) {
-            return Err(Leave::new(format!("COMMIT {zxid} is not for the next proposal")));
-        }
-        core.commit_up_to(zxid, fx);
         Ok(())
     }
 
@@ -156,7 +162,10 @@ impl Learner {
         if let Some(config) = config {
             core.activate_config(config, fx);
         }
-        self.on_commit(core, zxid, fx)?;
+        let committed = commit(core, zxid, fx)?;
+        if let (Some(record), Some(hosting)) = (committed, &mut self.hosting) {
+            hosting.inform_and_activate(&record, designated.unwrap_or(self.leader), fx);
+        }
         let is_role_changed = core.is_observer() != self.is_observer;
         let is_leader_changed = designated.is_some_and(|sid| sid != self.leader);
         if core.settings.is_reconfig_enabled && (is_role_changed || is_leader_changed) {
@@ -180,6 +189,19 @@ impl Learner {
         let data = Touches::to_bytes(touched);
         self.send(&QuorumPacket::with_data(PacketType::Ping, zxid, &data), fx);
     }
+}
+
+/// Commits the next proposal, which must be this one, and returns it; nothing if that was done before.
+fn commit(core: &mut Core, zxid: Zxid, fx: &mut Effects) -> Result<Option<TxnRecord>, Leave> {
+    if zxid <= core.commit {
+        return Ok(None);
+    }
+    let next = core.history.after(core.commit).next().filter(|record| record.zxid == zxid);
+    let Some(record) = next.cloned() else {
+        return Err(Leave::new(format!("COMMIT {zxid} is not for the next proposal")));
+    };
+    core.commit_up_to(zxid, fx);
+    Ok(Some(record))
 }
 
 fn designated(data: Option<&[u8]>) -> Option<Sid> {

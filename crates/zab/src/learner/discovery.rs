@@ -18,9 +18,15 @@ impl Learner {
     pub(super) fn connect(&mut self, core: &Core, fx: &mut Effects) {
         self.tries += 1;
         let configs = [&core.committed, &core.last_seen];
-        let member = configs.iter().find_map(|config| config.members.get(&self.leader));
-        let addresses = member.map(crate::ensemble::Member::quorum_addresses).unwrap_or_default();
-        fx.push(Effect::ConnectLeader { sid: self.leader, addresses });
+        let member = configs.iter().find_map(|config| config.members.get(&self.master));
+        let mut addresses =
+            member.map(crate::ensemble::Member::quorum_addresses).unwrap_or_default();
+        if self.master != self.leader {
+            for address in &mut addresses {
+                address.port = core.settings.observer_master_port;
+            }
+        }
+        fx.push(Effect::ConnectLeader { sid: self.master, addresses });
     }
 
     /// A try failed. `is_alive` says whether the leader still holds its election connection. Then it
@@ -30,11 +36,14 @@ impl Learner {
         if self.phase != Phase::Connecting {
             return Ok(());
         }
-        let is_patient = is_alive && now < self.since + limits::LEADER_CONNECT_PATIENCE;
+        // Of a follower that serves no observers (yet) nothing is to be hoped for: there are others.
+        let is_patient = is_alive
+            && self.master == self.leader
+            && now < self.since + limits::LEADER_CONNECT_PATIENCE;
         if self.tries >= limits::LEADER_CONNECT_TRIES && !is_patient {
             return Err(Leave::new(format!(
-                "leader {} cannot be reached on its quorum port",
-                self.leader
+                "server {} cannot be reached on its port for learners",
+                self.master
             )));
         }
         self.retry_at = Some(now + self.pause);
@@ -45,7 +54,7 @@ impl Learner {
     /// yet that it was elected.
     pub(crate) fn on_closed(&mut self, now: Instant, is_alive: bool) -> Step {
         if self.phase != Phase::AwaitLeaderInfo {
-            return Err(Leave::new(format!("leader {} closed the connection", self.leader)));
+            return Err(Leave::new(format!("server {} closed the connection", self.master)));
         }
         self.phase = Phase::Connecting;
         self.conn = None;

@@ -11,9 +11,14 @@
 //!
 //! Bytes are parsed only in phases that expect packets; in the others they wait, bounded. Unknown
 //! packets are skipped, as Java does; known ones out of place end the connection.
+//!
+//! An observer may learn from a follower instead of the leader ([`masters`]); a follower that serves may
+//! have observers of its own ([`observer_master`]).
 
 mod broadcast;
 mod discovery;
+mod masters;
+mod observer_master;
 mod requests;
 mod synchronization;
 
@@ -26,12 +31,14 @@ use rookeeper_proto::{SessionId, Sid, Zxid};
 
 use crate::core::Core;
 use crate::effects::{Conn, Effect, Effects};
+use crate::leader::{Learners, Terms};
 use crate::leave::{Leave, Step};
 use crate::limits;
 use crate::peer::ZabPhase;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
+use observer_master::ObserverMaster;
 pub use requests::NotServing;
 pub(crate) use synchronization::SNAPSHOT_SIGNATURE;
 
@@ -75,6 +82,8 @@ struct Packet {
 #[derive(Debug)]
 pub(crate) struct Learner {
     leader: Sid,
+    /// Who serves it: the leader, or a follower that serves observers.
+    master: Sid,
     is_observer: bool,
     conn: Option<Conn>,
     tries: u32,
@@ -103,13 +112,16 @@ pub(crate) struct Learner {
     /// Appended proposals that are still to be acknowledged.
     to_ack: VecDeque<Zxid>,
     touched: BTreeMap<SessionId, i32>,
+    /// While it serves: its own observers, if it may have any.
+    hosting: Option<Box<ObserverMaster>>,
 }
 
 impl Learner {
     /// Starts to look for `leader` at its quorum port.
-    pub(crate) fn start(now: Instant, core: &Core, leader: Sid, fx: &mut Effects) -> Self {
+    pub(crate) fn start(now: Instant, core: &mut Core, leader: Sid, fx: &mut Effects) -> Self {
         let mut learner = Self {
             leader,
+            master: masters::next_master(core, leader),
             is_observer: core.is_observer(),
             conn: None,
             tries: 0,
@@ -130,6 +142,7 @@ impl Learner {
             new_config: None,
             to_ack: VecDeque::new(),
             touched: BTreeMap::new(),
+            hosting: None,
         };
         learner.connect(core, fx);
         learner
@@ -138,6 +151,29 @@ impl Learner {
     /// Whom it follows.
     pub(crate) fn leader(&self) -> Sid {
         self.leader
+    }
+
+    /// Who serves it.
+    pub(crate) fn master(&self) -> Sid {
+        self.master
+    }
+
+    /// Whether it serves observers now.
+    pub(crate) fn is_hosting(&self) -> bool {
+        self.hosting.is_some()
+    }
+
+    /// Its observers, and what they are brought to.
+    pub(crate) fn observers(&mut self, core: &Core) -> Option<(&mut Learners, Terms)> {
+        let hosting = self.hosting.as_mut()?;
+        let terms = hosting.terms(core);
+        Some((&mut hosting.observers, terms))
+    }
+
+    /// How many observers it keeps up to date, if it may have any.
+    pub(crate) fn synced_observers(&self) -> Option<usize> {
+        let hosting = self.hosting.as_ref()?;
+        Some(hosting.observers.values().filter(|observer| observer.is_forwarding()).count())
     }
 
     /// How far it is, as `mntr` tells it.
@@ -162,7 +198,8 @@ impl Learner {
 
     /// When [`Self::on_time`] is wanted.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.retry_at.map_or(self.deadline, |at| at.min(self.deadline))
+        let observers = self.hosting.as_ref().and_then(|hosting| hosting.observers.next_deadline());
+        observers.into_iter().chain(self.retry_at).fold(self.deadline, Instant::min)
     }
 
     pub(crate) fn on_time(&mut self, now: Instant, core: &Core, fx: &mut Effects) -> Step {
@@ -176,7 +213,24 @@ impl Learner {
             self.retry_at = None;
             self.connect(core, fx);
         }
+        if let Some(hosting) = &mut self.hosting {
+            hosting.observers.drop_silent(now, fx);
+        }
         Ok(())
+    }
+
+    /// Bytes from one of its observers.
+    pub(crate) fn on_observer_bytes(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        conn: Conn,
+        bytes: &[u8],
+        fx: &mut Effects,
+    ) {
+        if let Some(hosting) = &mut self.hosting {
+            hosting.on_bytes(now, core, conn, bytes, fx);
+        }
     }
 
     /// Bytes from the leader.
@@ -301,6 +355,9 @@ impl Learner {
         };
         if is_receiving {
             fx.push(Effect::AbandonSnapshot);
+        }
+        if let Some(hosting) = self.hosting {
+            hosting.observers.stop(fx);
         }
         if let Some(conn) = self.conn {
             fx.push(Effect::CloseQuorum { conn });

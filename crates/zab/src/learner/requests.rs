@@ -3,10 +3,10 @@
 use std::fmt;
 
 use rookeeper_proto::quorum::{ForwardedBody, PacketType, QuorumPacket};
-use rookeeper_proto::{Id, JuteWrite, SessionId, Zxid};
+use rookeeper_proto::{Id, JuteWrite, OpCode, SessionId, Zxid};
 
 use super::{Learner, Phase};
-use crate::effects::Effects;
+use crate::effects::{Conn, Effects};
 use crate::limits;
 
 /// The server is not in step with a leader, or the leader does not take what it is sent.
@@ -27,13 +27,20 @@ impl Learner {
         is_serving.then_some(()).ok_or(NotServing)
     }
 
+    /// Sends a client's request, of one of its observers or (`None`) of this server.
     pub(crate) fn forward(
         &mut self,
+        for_whom: Option<Conn>,
         request: &ForwardedBody<'_>,
         auth: &[Id],
         fx: &mut Effects,
     ) -> Result<(), NotServing> {
         self.check_serving()?;
+        if request.op == OpCode::Sync.as_i32()
+            && let Some(hosting) = &mut self.hosting
+        {
+            hosting.await_sync(for_whom);
+        }
         let data = request.to_bytes();
         let packet = QuorumPacket {
             kind: PacketType::Request as i32,
@@ -45,13 +52,18 @@ impl Learner {
         Ok(())
     }
 
+    /// Asks whether a session lives, for one of its observers or (`None`) for this server.
     pub(crate) fn revalidate(
         &mut self,
+        for_whom: Option<Conn>,
         session: SessionId,
         timeout_ms: i32,
         fx: &mut Effects,
     ) -> Result<(), NotServing> {
         self.check_serving()?;
+        if let Some(hosting) = &mut self.hosting {
+            hosting.await_revalidation(session, for_whom);
+        }
         let mut data = Vec::with_capacity(12);
         data.put_i64(session.0);
         data.put_i32(timeout_ms);

@@ -17,6 +17,7 @@ use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 use rookeeper_proto::txn::TxnHeader;
 use rookeeper_proto::{JuteWrite, Zxid};
 
+use super::observer_master::ObserverMaster;
 use super::{Learner, Mode, Packet, Phase};
 use crate::core::{Core, planted};
 use crate::effects::{Effect, Effects, ServingRole};
@@ -352,6 +353,9 @@ impl Learner {
         }
         self.queue_bytes = 0;
         core.commit_up_to(committed, fx);
+        if core.settings.observer_master_port != 0 && !self.is_observer {
+            self.hosting = Some(Box::new(ObserverMaster::new(self.epoch)));
+        }
         let role = if self.is_observer { ServingRole::Observing } else { ServingRole::Following };
         let is_state_replaced = std::mem::take(&mut core.is_state_replaced);
         let (leader, epoch) = (self.leader, self.epoch);

@@ -89,8 +89,8 @@ impl Peer {
         answer: HistoryAnswer,
         fx: &mut Effects,
     ) {
-        if let Role::Leading(leader) = &mut self.role {
-            leader.on_history(now, &mut self.core, conn, answer, fx);
+        if let Some((learners, terms)) = self.role.learners(&self.core) {
+            learners.on_history(now, &mut self.core, &terms, conn, answer, fx);
         }
     }
 }

@@ -39,12 +39,16 @@ pub struct Figures {
     pub phase: ZabPhase,
     /// Whom it follows, or itself while it leads.
     pub leader: Option<Sid>,
+    /// Whom it learns from, which for an observer may be a follower.
+    pub master: Option<Sid>,
     /// Servers with a vote.
     pub voters: usize,
     /// Learners it has brought up to date from its log since it was started.
     pub synced_from_log: u64,
     /// Its learners, while it leads.
     pub learners: Option<LearnerFigures>,
+    /// Observers that are sent what is committed, while it is a follower that serves observers.
+    pub synced_observers: Option<usize>,
 }
 
 impl Peer {
@@ -58,9 +62,15 @@ impl Peer {
                 (leader.zab_phase(), Some(self.core.sid()), Some(figures))
             }
         };
+        let (master, synced_observers) = match &self.role {
+            Role::Learning(learner) => (Some(learner.master()), learner.synced_observers()),
+            _ => (None, None),
+        };
         Figures {
             phase,
             leader,
+            master,
+            synced_observers,
             voters: self.core.committed.voters().count(),
             synced_from_log: self.core.synced_from_log,
             learners,

@@ -32,11 +32,12 @@ impl Peer {
         self.finish(now, outcome, fx);
     }
 
-    /// Somebody connected to the quorum port.
+    /// Somebody connected to the quorum port of a leader, or to the port on which a follower serves
+    /// observers.
     pub fn on_learner_accepted(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
-        match &mut self.role {
-            Role::Leading(leader) => leader.on_accepted(now, &self.core, conn, fx),
-            _ => fx.push(Effect::CloseQuorum { conn }),
+        match self.role.learners(&self.core) {
+            Some((learners, _)) => learners.accept(now, &self.core, conn, fx),
+            None => fx.push(Effect::CloseQuorum { conn }),
         }
     }
 
@@ -45,6 +46,10 @@ impl Peer {
         let outcome = match &mut self.role {
             Role::Learning(learner) if learner.owns(conn) => {
                 learner.on_bytes(now, &mut self.core, bytes, fx)
+            }
+            Role::Learning(learner) => {
+                learner.on_observer_bytes(now, &mut self.core, conn, bytes, fx);
+                Ok(())
             }
             Role::Leading(leader) => leader.on_bytes(now, &mut self.core, conn, bytes, fx),
             _ => Ok(()),
@@ -56,8 +61,11 @@ impl Peer {
     pub fn on_quorum_drained(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
         match &mut self.role {
             Role::Learning(learner) if learner.owns(conn) => learner.on_drained(),
-            Role::Leading(leader) => leader.on_drained(now, &mut self.core, conn, fx),
-            _ => {}
+            role => {
+                if let Some((learners, terms)) = role.learners(&self.core) {
+                    learners.on_drained(now, &mut self.core, &terms, conn, fx);
+                }
+            }
         }
     }
 
@@ -67,11 +75,12 @@ impl Peer {
             Role::Learning(learner) if learner.owns(conn) => {
                 learner.on_closed(now, self.messenger.is_reachable(learner.leader()))
             }
-            Role::Leading(leader) if leader.owns(conn) => {
-                leader.on_closed(conn, fx);
+            role => {
+                if let Some((learners, _)) = role.learners(&self.core) {
+                    learners.on_closed(conn, fx);
+                }
                 Ok(())
             }
-            _ => Ok(()),
         };
         self.finish(now, outcome, fx);
     }
@@ -96,15 +105,15 @@ impl Peer {
 
     /// `TakeSnapshot` is done: the captured state is exactly that of `zxid`.
     pub fn on_snapshot_taken(&mut self, now: Instant, conn: Conn, zxid: Zxid, fx: &mut Effects) {
-        if let Role::Leading(leader) = &mut self.role {
-            leader.on_snapshot_taken(now, &self.core, conn, zxid, fx);
+        if let Some((learners, terms)) = self.role.learners(&self.core) {
+            learners.on_snapshot_taken(now, &self.core, &terms, conn, zxid, fx);
         }
     }
 
     /// `StreamSnapshot` is done: the whole body has been handed to the connection.
     pub fn on_snapshot_sent(&mut self, now: Instant, conn: Conn, fx: &mut Effects) {
-        if let Role::Leading(leader) = &mut self.role {
-            leader.on_snapshot_sent(now, &mut self.core, conn, fx);
+        if let Some((learners, terms)) = self.role.learners(&self.core) {
+            learners.on_snapshot_sent(now, &mut self.core, &terms, conn, fx);
         }
     }
 }

@@ -65,14 +65,15 @@ impl Peer {
         fx: &mut Effects,
     ) {
         if let Role::Leading(leader) = &mut self.role {
-            leader.answer_revalidate(conn, session, is_valid, fx);
+            let (learners, _) = leader.learners(&self.core);
+            learners.answer_revalidate(conn, session, is_valid, fx);
         }
     }
 
-    /// Leader: closes a learner's connection, for a reason of the caller's.
+    /// Closes a learner's connection, for a reason of the caller's.
     pub fn close_learner(&mut self, conn: Conn, fx: &mut Effects) {
-        if let Role::Leading(leader) = &mut self.role {
-            leader.close_learner(conn, fx);
+        if let Some((learners, _)) = self.role.learners(&self.core) {
+            learners.close(conn, fx);
         }
     }
 
@@ -88,7 +89,7 @@ impl Peer {
         fx: &mut Effects,
     ) -> Result<(), NotServing> {
         match &mut self.role {
-            Role::Learning(learner) => learner.forward(request, auth, fx),
+            Role::Learning(learner) => learner.forward(None, request, auth, fx),
             _ => Err(NotServing),
         }
     }
@@ -104,7 +105,42 @@ impl Peer {
         fx: &mut Effects,
     ) -> Result<(), NotServing> {
         match &mut self.role {
-            Role::Learning(learner) => learner.revalidate(session, timeout_ms, fx),
+            Role::Learning(learner) => learner.revalidate(None, session, timeout_ms, fx),
+            _ => Err(NotServing),
+        }
+    }
+
+    /// Observer master: sends an observer's write or sync to the leader, as [`Self::forward_request`].
+    ///
+    /// # Errors
+    /// When this server is not in step with a leader.
+    pub fn relay_request(
+        &mut self,
+        observer: Conn,
+        request: &ForwardedBody<'_>,
+        auth: &[Id],
+        fx: &mut Effects,
+    ) -> Result<(), NotServing> {
+        match &mut self.role {
+            Role::Learning(learner) => learner.forward(Some(observer), request, auth, fx),
+            _ => Err(NotServing),
+        }
+    }
+
+    /// Observer master: asks the leader for an observer whether a session lives; the leader's answer is
+    /// passed on to it.
+    ///
+    /// # Errors
+    /// When this server is not in step with a leader.
+    pub fn relay_revalidate(
+        &mut self,
+        observer: Conn,
+        session: SessionId,
+        timeout_ms: i32,
+        fx: &mut Effects,
+    ) -> Result<(), NotServing> {
+        match &mut self.role {
+            Role::Learning(learner) => learner.revalidate(Some(observer), session, timeout_ms, fx),
             _ => Err(NotServing),
         }
     }

@@ -173,6 +173,15 @@ impl World {
             Effect::StopServing { .. } => self.nodes[i].is_serving = false,
             Effect::ForwardedRequest(request) => {
                 self.stats.forwarded += 1;
+                if let Some(peer) = self.nodes[i].peer.as_mut().filter(|p| p.is_observer_master()) {
+                    let body = ForwardedBody {
+                        session: request.session,
+                        cxid: request.cxid,
+                        op: request.op,
+                        body: &request.body,
+                    };
+                    let _ = peer.relay_request(request.conn, &body, &request.auth, fx);
+                }
                 if let Some(Ok(zxid)) = self.nodes[i].peer.as_ref().map(Peer::next_zxid) {
                     let record = self.record(zxid);
                     let verdict = integrity::on_proposed(&mut self.facts, entry(&record));
@@ -183,9 +192,13 @@ impl World {
                     }
                 }
             }
-            Effect::RevalidateRequest { conn, session, .. } => {
-                if let Some(peer) = self.nodes[i].peer.as_mut() {
-                    peer.answer_revalidate(conn, session, true, fx);
+            Effect::RevalidateRequest { conn, session, timeout_ms } => {
+                match self.nodes[i].peer.as_mut() {
+                    Some(peer) if peer.is_observer_master() => {
+                        let _ = peer.relay_revalidate(conn, session, timeout_ms, fx);
+                    }
+                    Some(peer) => peer.answer_revalidate(conn, session, true, fx),
+                    None => {}
                 }
             }
             Effect::SaveLastSeenConfig { config } => self.nodes[i].configs.1 = config,
@@ -223,6 +236,9 @@ impl World {
         self.nodes[i].is_serving = true;
         self.nodes[i].checked = 0;
         self.check_delivered(i);
+        let figures = self.nodes[i].peer.as_ref().map(Peer::figures);
+        let is_hosted = figures.is_some_and(|figures| figures.master.is_some_and(|m| m != leader));
+        self.stats.hosted += u64::from(is_hosted);
         if role == ServingRole::Leading {
             self.stats.established += 1;
             let verdict = leadership::on_established(&mut self.facts, i, epoch);

@@ -2,6 +2,7 @@
 //! crash; every step checked against the invariants.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by several test binaries")]
 
+pub mod bench;
 pub mod disk;
 pub mod drive;
 pub mod faults;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub extra: String,
     pub counter_max: u32,
     pub is_reconfig_enabled: bool,
+    /// Observers learn from followers.
+    pub has_observer_masters: bool,
     #[cfg(feature = "planted-bugs")]
     pub bug: Option<rookeeper_zab::Bug>,
 }
@@ -54,6 +57,7 @@ impl Plan {
             extra: String::new(),
             counter_max: u32::MAX - 1,
             is_reconfig_enabled: false,
+            has_observer_masters: false,
             #[cfg(feature = "planted-bugs")]
             bug: None,
         }
@@ -116,6 +120,8 @@ pub struct Stats {
     pub quarantines: u64,
     pub wipes: u64,
     pub forwarded: u64,
+    /// Observers that began to serve under a follower.
+    pub hosted: u64,
 }
 
 pub struct World {
@@ -258,6 +264,8 @@ impl World {
             is_observer: self.plan.voters < sid.0 as usize,
             counter_max: self.plan.counter_max,
             is_reconfig_enabled: self.plan.is_reconfig_enabled,
+            observer_master_port: if self.plan.has_observer_masters { 2191 } else { 0 },
+            seed: self.plan.seed ^ sid.0 as u64,
             ..Settings::new(sid)
         };
         #[cfg(feature = "planted-bugs")]
@@ -403,5 +411,6 @@ impl Stats {
         self.quarantines += other.quarantines;
         self.wipes += other.wipes;
         self.forwarded += other.forwarded;
+        self.hosted += other.hosted;
     }
 }
