@@ -55,6 +55,19 @@ impl Ensemble {
 
     /// The members with their folders and ports, none of them started.
     pub fn prepare(members: &[Member], config: &ServerConfig) -> Result<Self> {
+        Self::prepare_at(members, config, |_| "127.0.0.1".to_owned())
+    }
+
+    /// The same, each member on a loopback address of its own, so that all can use one port number.
+    pub fn prepare_apart(members: &[Member], config: &ServerConfig) -> Result<Self> {
+        Self::prepare_at(members, config, |id| format!("127.0.0.{id}"))
+    }
+
+    fn prepare_at(
+        members: &[Member],
+        config: &ServerConfig,
+        host: impl Fn(u32) -> String,
+    ) -> Result<Self> {
         let ports = ports::free(members.len() * 3)?;
         let (quorum, rest) = ports.split_at(members.len());
         let (election, client) = rest.split_at(members.len());
@@ -64,7 +77,7 @@ impl Ensemble {
             .zip(1..)
             .map(|((member, (quorum, election)), id)| {
                 let role = if member.observer { "observer" } else { "participant" };
-                format!("server.{id}=127.0.0.1:{quorum}:{election}:{role}")
+                format!("server.{id}={}:{quorum}:{election}:{role}", host(id))
             })
             .collect();
         let servers = members.iter().zip(client).zip(1..).map(|((member, &client), id)| {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rookeeper_interop::client::Client;
 use rookeeper_interop::dump::{self, SUPER_DIGEST};
-use rookeeper_interop::{Ensemble, Flavour, Member, Server, ServerConfig, fourletter};
+use rookeeper_interop::{Ensemble, Flavour, Member, Server, ServerConfig, fourletter, ports};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(50);
@@ -48,24 +48,43 @@ pub(crate) fn catch_up(client: &mut Client) {
 /// Members by index; the id of a member is its index plus one.
 pub(crate) struct Cluster {
     ensemble: Ensemble,
+    has_observer_masters: bool,
 }
 
 impl Cluster {
     /// Prepares members with these flavours; the last ones observe.
     pub(crate) fn prepare(voters: &[Flavour], observers: &[Flavour]) -> Self {
-        let observers = observers.iter().map(|&flavour| Member { flavour, observer: true });
-        let members: Vec<Member> =
-            voters.iter().map(|&flavour| flavour.into()).chain(observers).collect();
+        let members = members(voters, observers);
         let ensemble = Ensemble::prepare(&members, &config()).expect("folders and ports");
-        Self { ensemble }
+        Self { ensemble, has_observer_masters: false }
+    }
+
+    /// Starts all; the observers learn from followers.
+    pub(crate) fn start_with_observer_masters(voters: &[Flavour], observers: &[Flavour]) -> Self {
+        let port = ports::free(1).expect("a port")[0];
+        let config = config().set("observerMasterPort", port);
+        let ensemble = Ensemble::prepare_apart(&members(voters, observers), &config);
+        let ensemble = ensemble.expect("folders and ports");
+        let mut cluster = Self { ensemble, has_observer_masters: true };
+        cluster.launch_all();
+        cluster
+    }
+
+    /// Whether a leader sees one learner behind which there are several members.
+    pub(crate) fn has_observer_masters(&self) -> bool {
+        self.has_observer_masters
     }
 
     /// Starts all and waits until all serve.
     pub(crate) fn start(voters: &[Flavour], observers: &[Flavour]) -> Self {
         let mut cluster = Self::prepare(voters, observers);
-        let all: Vec<usize> = (0..voters.len() + observers.len()).collect();
-        cluster.launch(&all);
+        cluster.launch_all();
         cluster
+    }
+
+    fn launch_all(&mut self) {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.launch(&all);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -177,6 +196,11 @@ impl Cluster {
             );
         }
     }
+}
+
+fn members(voters: &[Flavour], observers: &[Flavour]) -> Vec<Member> {
+    let observers = observers.iter().map(|&flavour| Member { flavour, observer: true });
+    voters.iter().map(|&flavour| flavour.into()).chain(observers).collect()
 }
 
 impl Drop for Cluster {

@@ -13,6 +13,7 @@ mod cluster;
 mod kills;
 mod load;
 mod migration;
+mod observer_masters;
 mod poison;
 mod replaced_disks;
 mod roles;

@@ -86,6 +86,9 @@ impl Member {
             Effect::ForwardedRequest(forwarded) => self.on_forwarded(now, forwarded),
             Effect::SessionsTouched { sessions } => self.replica.on_touches(now, &sessions),
             Effect::RevalidateRequest { conn, session, timeout_ms } => {
+                if self.peer.is_observer_master() {
+                    return self.relay_revalidate(conn, session, timeout_ms, outbox);
+                }
                 let is_valid = self.replica.on_revalidate(now, conn.0, session, timeout_ms);
                 self.peer.answer_revalidate(conn, session, is_valid, &mut self.fx);
             }

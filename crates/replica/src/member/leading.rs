@@ -16,6 +16,9 @@ use crate::sessions::Owner;
 
 impl Member {
     pub(super) fn on_forwarded(&mut self, now: Now, forwarded: Forwarded) {
+        if self.peer.is_observer_master() {
+            return self.relay(&forwarded);
+        }
         if self.replica.role() != Role::Leading {
             return;
         }

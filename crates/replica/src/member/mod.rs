@@ -17,6 +17,7 @@ mod leading;
 mod learning;
 mod quiet;
 mod read_only;
+mod relaying;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -230,7 +231,7 @@ impl Member {
         self.peer.on_leader_connect_failed(at(now), &mut self.fx);
     }
 
-    /// Somebody connected to the quorum port.
+    /// Somebody connected to the quorum port, or to that for observers.
     pub fn on_learner_accepted(&mut self, now: Now, conn: Conn) {
         self.peer.on_learner_accepted(at(now), conn, &mut self.fx);
     }
@@ -243,7 +244,7 @@ impl Member {
         bytes: &[u8],
         outbox: &mut impl Outbox,
     ) {
-        if self.replica.role().is_learner() {
+        if self.replica.role().is_learner() && !self.is_from_observer(conn) {
             self.leader_heard_ms = now.mono_ms();
         }
         self.peer.on_quorum_bytes(at(now), conn, bytes, &mut self.fx);

@@ -9,7 +9,8 @@ use crate::replica::Role;
 
 impl Member {
     /// Lets clients go, but those who may be kept. A leader that steps down keeps none: it does not know how
-    /// long the others have been without it.
+    /// long the others have been without it; nor does an observer that learns from followers: what it heard
+    /// last says little of when a follower last heard of the leader, or told it of the sessions.
     pub(super) fn stop_serving(&mut self, now: Now, outbox: &mut impl Outbox) {
         let sync_time_us = self.peer.sync_time().as_micros();
         let lost = LostLeader {
@@ -17,7 +18,8 @@ impl Member {
             heard_ms: self.leader_heard_ms,
             patience_ms: u64::try_from(sync_time_us / 1000).unwrap_or(u64::MAX),
         };
-        let lost = self.replica.role().is_learner().then_some(lost);
+        let is_direct = self.replica.role() != Role::Observing || !self.peer.has_observer_masters();
+        let lost = (self.replica.role().is_learner() && is_direct).then_some(lost);
         self.replica.stop_serving(now, lost, outbox);
         let kept = self.replica.kept_connections();
         self.replica.stats.quorum.connections_kept += kept as u64;

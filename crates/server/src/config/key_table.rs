@@ -29,7 +29,7 @@ pub(super) const TABLE: &[Key] = &[
     row("clientPortAddress", File, Host, "", Acts, "address to bind clientPort to"),
     row("secureClientPort", File, Int, "", NotYet(Security), "TLS listen port; without clientPort it refuses to start"),
     row("secureClientPortAddress", File, Host, "", NotYet(Security), "address to bind secureClientPort to"),
-    row("observerMasterPort", File, Int, "0", NotYet(Ensemble), "port where followers accept observers, 0 = off"),
+    row("observerMasterPort", File, Int, "0", Acts, "port where followers accept observers, 0 = off"),
     row("clientPortListenBacklog", File, Int, "-1", Acts, "listen backlog, -1 = 1024"),
     row("tickTime", File, Int, "3000", Acts, "base unit in ms"),
     row("maxClientCnxns", File, Int, "60", Acts, "connections per client address, 0 = unlimited"),
@@ -192,7 +192,7 @@ pub(super) const TABLE: &[Key] = &[
     row("observer.reconnectDelayMs", Property, Long, "0", NotYet(Ensemble), "pause of an observer before reconnecting"),
     row("observer.election.DelayMs", Property, Long, "200", NotYet(Ensemble), "pause of an observer before asking again"),
     row("observer.syncEnabled", Property, Bool, "", NotYet(Ensemble), "overrides syncEnabled"),
-    row("observerMaster.sizeLimit", Property, Int, "33554432", NotYet(Ensemble), "proposals kept for observers, bytes"),
+    row("observerMaster.sizeLimit", Property, Int, "33554432", Silent, "proposals kept for observers, bytes"),
     row("ensembleAuthName", Property, List, "", Acts, "names a client of scheme ensemble may give"),
     row("test.allowDiscontinuousProposals", Property, Bool, "", Silent, "test hook"),
 

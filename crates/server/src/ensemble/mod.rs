@@ -31,6 +31,8 @@ use oracle::OracleFile;
 pub(crate) const ELECTION_PORT: ListenerTag = ListenerTag(2);
 /// Connections accepted on the quorum port.
 pub(crate) const QUORUM_PORT: ListenerTag = ListenerTag(3);
+/// Connections accepted on the port on which a follower serves observers.
+pub(crate) const OBSERVER_PORT: ListenerTag = ListenerTag(4);
 
 /// Which port's protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) me: Sid,
     /// Where the quorum port listens while this server leads.
     pub(crate) quorum: Vec<SocketAddr>,
+    /// `observerMasterPort`: on the hosts of the quorum port, while this server serves observers; 0 = never.
+    pub(crate) observer_master_port: u16,
     /// Where the election port listens.
     pub(crate) election: Vec<SocketAddr>,
     /// `quorumListenOnAllIPs`.
@@ -88,6 +92,7 @@ pub(crate) struct Ensemble {
     /// millisecond while a connection is blocked.
     look_again: Option<Instant>,
     listens: bool,
+    listens_for_observers: bool,
     oracle: Option<OracleFile>,
     inbox: Vec<Answer>,
 }
@@ -106,6 +111,7 @@ impl Ensemble {
             undrained: Vec::new(),
             look_again: None,
             listens: false,
+            listens_for_observers: false,
             inbox: Vec::new(),
         }
     }
@@ -259,7 +265,7 @@ impl Ensemble {
                 IoEffect::Note { is_warning: false, text } => tracing::info!("{text}"),
             }
         }
-        self.listen_while_leading(io);
+        self.listen_for_learners(io);
     }
 
     /// Other members are in force; this server's own ports may be others, too.
@@ -271,8 +277,9 @@ impl Ensemble {
             Ok((quorum, election)) => {
                 if self.place.quorum != quorum {
                     self.place.quorum = quorum;
-                    self.listens = false;
+                    (self.listens, self.listens_for_observers) = (false, false);
                     io.unlisten(QUORUM_PORT);
+                    io.unlisten(OBSERVER_PORT);
                 }
                 if self.place.election != election {
                     io.unlisten(ELECTION_PORT);
@@ -328,23 +335,23 @@ impl Ensemble {
         }
     }
 
-    /// The quorum port is open exactly while this server leads: a learner that is refused tries
-    /// again, one that is accepted and dropped begins a new election.
-    fn listen_while_leading(&mut self, io: &mut Io) {
+    /// The quorum port is open exactly while this server leads, and that for observers while it serves as a
+    /// follower: a learner that is refused tries again, one that is accepted and dropped begins a new
+    /// election.
+    fn listen_for_learners(&mut self, io: &mut Io) {
         let leads = self.member.peer().state() == ServerState::Leading;
-        if leads == self.listens {
-            return;
+        if leads != self.listens {
+            self.listens = leads;
+            switch(leads, QUORUM_PORT, &self.place.quorum, io);
         }
-        self.listens = leads;
-        if !leads {
-            return io.unlisten(QUORUM_PORT);
-        }
-        let mut options = ListenOptions::new(QUORUM_PORT);
-        options.v6_only = true;
-        for &address in &self.place.quorum {
-            if let Err(error) = io.listen(address, options.clone()) {
-                tracing::error!("cannot listen on the quorum port {address}: {error}");
-            }
+        let hosts = self.member.peer().is_observer_master();
+        if hosts != self.listens_for_observers {
+            self.listens_for_observers = hosts;
+            let port = self.place.observer_master_port;
+            let mut addresses = self.place.quorum.clone();
+            addresses.iter_mut().for_each(|address| address.set_port(port));
+            addresses.dedup();
+            switch(hosts, OBSERVER_PORT, &addresses, io);
         }
     }
 
@@ -364,6 +371,20 @@ impl Ensemble {
         }
         for dial in self.dials.expire(now, io) {
             self.dial_failed(replica_now, dial, io);
+        }
+    }
+}
+
+/// Opens a port for learners, or closes it.
+fn switch(is_open: bool, port: ListenerTag, addresses: &[SocketAddr], io: &mut Io) {
+    if !is_open {
+        return io.unlisten(port);
+    }
+    let mut options = ListenOptions::new(port);
+    options.v6_only = true;
+    for &address in addresses {
+        if let Err(error) = io.listen(address, options.clone()) {
+            tracing::error!("cannot listen for learners on {address}: {error}");
         }
     }
 }

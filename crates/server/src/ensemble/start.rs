@@ -48,6 +48,10 @@ pub(crate) fn peer(
     settings.connect_limit = ticks(Some(quorum.connect_to_learner_master_limit_ticks), 0);
     settings.connect_pause = millis(quorum.leader_connect_delay_ms);
     settings.history_records = history_records(config);
+    settings.observer_master_port = quorum.observer_master_port;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| format!("no randomness to be had: {error}"))?;
+    settings.seed = u64::from_ne_bytes(seed);
     #[cfg(feature = "planted-bugs")]
     plant(&mut settings);
     let own = committed.members.get(&Sid(my_id));
@@ -107,6 +111,7 @@ pub(crate) fn place(config: &Config, my_id: i64, log_dir: &Path, record_bytes_ma
         me: Sid(my_id),
         quorum: Vec::new(),
         election: Vec::new(),
+        observer_master_port: quorum.observer_master_port,
         is_anywhere: quorum.listen_on_all_ips,
         files,
         dial_timeout: Duration::from_millis(

@@ -297,8 +297,8 @@ fn mntr(context: &Context<'_>) -> String {
         format!("zk_version\t{VERSION_LINE}\nzk_server_state\t{}\n", context.replica.role().name());
     if let Some(member) = context.member.as_ref().filter(|_| !is_read_only(context)) {
         let _ = writeln!(out, "zk_peer_state\t{}", member.peer_state());
-        if let (Role::Observing, Some(leader)) = (context.replica.role(), member.peer.leader) {
-            let _ = writeln!(out, "zk_observer_master_id\t{leader}");
+        if let (Role::Observing, Some(master)) = (context.replica.role(), member.peer.master) {
+            let _ = writeln!(out, "zk_observer_master_id\t{master}");
         }
     }
     let member = context.member.as_ref();

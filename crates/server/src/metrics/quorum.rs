@@ -11,6 +11,9 @@ use super::List;
 /// Gauges of a member, more of them on a leader.
 pub(super) fn gauges(list: &mut List, replica: &Replica, member: &MemberFigures) {
     list.whole("quorum_size", member.peer.voters);
+    if let Some(observers) = member.peer.synced_observers {
+        list.whole("synced_observers", observers);
+    }
     let Some(learners) = member.peer.learners else { return };
     list.whole("learners", learners.learners);
     // The name until 3.5; boards still ask for it.
