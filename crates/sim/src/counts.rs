@@ -168,6 +168,8 @@ counts! {
     history_reads: "history reads" ensemble,
     /// Requests that learners sent to their leader.
     forwarded: "requests forwarded" ensemble,
+    /// Commits that followers passed on to observers of their own.
+    passed_on: "commits passed on by followers" ensemble,
     /// Sessions whose leader was asked.
     revalidations: "revalidations" ensemble,
     /// Connections kept by a server that lost its leader.

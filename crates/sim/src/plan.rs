@@ -182,6 +182,8 @@ pub struct EnsemblePlan {
     pub is_reconfig_enabled: bool,
     /// Machines that may join: the last ones.
     pub spares: usize,
+    /// `observerMasterPort`; 0 = observers learn from the leader.
+    pub observer_master_port: u16,
     /// Lines of groups and weights in the list that everybody begins with; empty for majorities.
     pub groups: String,
     /// Mean time between two acts of the operator.
@@ -287,6 +289,7 @@ impl Plan {
             counter_max: rng.pick(&[u32::MAX - 1, u32::MAX - 1, 60]),
             is_reconfig_enabled: false,
             spares: 0,
+            observer_master_port: 0,
             groups: String::new(),
             operator_every_us: 0,
             latency_us: rng.pick(&[200, 1000, 8000]),
@@ -310,6 +313,7 @@ impl Plan {
         plan.group_voters();
         plan.serve_readers();
         plan.keep_sessions_local();
+        plan.spare_the_leader();
         plan
     }
 
@@ -322,6 +326,16 @@ impl Plan {
         ensemble.operator_every_us = rng.pick(&[500_000, 1_500_000, 3_000_000]);
         self.prep.reconfig = true;
         self.prep.standalone = false;
+    }
+
+    /// In one of six ensembles observers learn from followers, and there is at least one. What is drawn here
+    /// changes nothing of the others.
+    fn spare_the_leader(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x6f62_7365_7276_6572);
+        if let Some(ensemble) = self.ensemble.as_mut().filter(|_| rng.chance(160)) {
+            ensemble.observer_master_port = 2191;
+            ensemble.observers = rng.between(1, 3) as usize;
+        }
     }
 
     /// One in six ensembles has groups and weights. What is drawn here changes nothing of the others.

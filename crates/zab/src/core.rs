@@ -8,6 +8,7 @@ use rookeeper_proto::{Sid, Zxid};
 use crate::effects::{Effect, Effects};
 use crate::ensemble::{EnsembleConfig, MemberRole};
 use crate::history::History;
+use crate::learner::Tries;
 use crate::limits;
 use crate::quorum::Joint;
 use crate::quorum::oracle::Oracle;
@@ -42,6 +43,17 @@ pub struct Settings {
     pub observer_master_port: u16,
     /// What tells this server from others of the same configuration: any number.
     pub seed: u64,
+    /// `leader.maxConcurrentSnapSyncs`: learners that are sent a snapshot at a time; observers beyond it are
+    /// turned away.
+    pub snap_syncs_max: usize,
+    /// `leader.maxConcurrentDiffSyncs`: the same of learners brought up to date from the log.
+    pub diff_syncs_max: usize,
+    /// `observer.reconnectDelayMs`: an observer waits up to so long before it connects.
+    pub observer_reconnect_delay: Duration,
+    /// `observer.election.DelayMs`: it waits up to so long before it looks for a leader again.
+    pub observer_election_delay: Duration,
+    /// `quorumCnxnTimeoutMs`: how long an election connection may take for a message that it has begun.
+    pub election_patience: Duration,
     /// Committed txns kept in memory to synchronise learners by DIFF.
     pub history_records: usize,
     /// Whether an election may be decided before its settle time ends (see `election`).
@@ -74,6 +86,11 @@ impl Settings {
             connect_pause: limits::LEADER_CONNECT_PAUSE,
             observer_master_port: 0,
             seed: 0,
+            snap_syncs_max: limits::SNAP_SYNCS,
+            diff_syncs_max: limits::DIFF_SYNCS,
+            observer_reconnect_delay: Duration::ZERO,
+            observer_election_delay: Duration::ZERO,
+            election_patience: limits::ELECTION_INTRODUCTION,
             history_records: limits::HISTORY_RECORDS,
             may_decide_early: true,
             packet_data_bytes: limits::PACKET_DATA_BYTES,
@@ -174,6 +191,13 @@ impl Derived {
     }
 }
 
+/// Spreads neighbouring numbers (the finaliser of splitmix64).
+pub(crate) fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
 /// Shared by all roles of one server.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -197,8 +221,10 @@ pub(crate) struct Core {
     pub(crate) is_state_replaced: bool,
     /// Learners that this server has brought up to date from its log.
     pub(crate) synced_from_log: u64,
-    /// Followers this observer has gone to.
-    pub(crate) masters_tried: usize,
+    /// Whom this observer has gone to.
+    pub(crate) tries: Tries,
+    /// Random numbers drawn.
+    pub(crate) drawn: u64,
 }
 
 impl Core {
@@ -218,6 +244,14 @@ impl Core {
             Some(member) => member.role == MemberRole::Observer,
             None => self.settings.is_observer,
         }
+    }
+
+    /// A random part of `limit`.
+    pub(crate) fn part_of(&mut self, limit: Duration) -> Duration {
+        self.drawn = self.drawn.wrapping_add(1);
+        let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        let drawn = mix(self.settings.seed.wrapping_add(mix(self.drawn)));
+        Duration::from_micros(drawn.checked_rem(micros).unwrap_or(0))
     }
 
     /// Hands a record to the log and the window.

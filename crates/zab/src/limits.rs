@@ -58,6 +58,11 @@ pub const LEARNER_UNSENT_BYTES: usize = 128 << 20;
 /// Learner connections a leader holds; beyond it the oldest one that has not said who it is is closed.
 pub const LEARNER_CONNECTIONS: usize = 1024;
 
+/// Learners that are sent a snapshot at a time; observers beyond it are turned away and come again.
+pub const SNAP_SYNCS: usize = 10;
+/// The same of learners that are brought up to date from the log.
+pub const DIFF_SYNCS: usize = 100;
+
 /// Proposals waiting for their quorum; the caller stops proposing beyond it.
 pub const OUTSTANDING_PROPOSALS: usize = 20_000;
 /// Bytes the leader may have proposed that its own log has not made durable.

@@ -32,7 +32,7 @@ use crate::election::{Election, NOBODY, Vote};
 use crate::ensemble::{Address, EnsembleConfig};
 use crate::history::History;
 use crate::leader::{Leader, Learners, Terms};
-use crate::learner::Learner;
+use crate::learner::{Learner, Tries};
 use crate::leave::{Leave, Step};
 use crate::quorum::oracle::Oracle;
 use crate::record::TxnRecord;
@@ -111,6 +111,8 @@ pub struct Peer {
     told: Option<Vote>,
     /// Whom this server has answered in this election.
     answered: BTreeSet<Sid>,
+    /// An observer that has lost its leader does not look for one before (`observer.election.DelayMs`).
+    pause_until: Option<Instant>,
     /// Votes that came while settling.
     early: BTreeMap<Sid, Notification>,
     /// The configuration the messenger works with.
@@ -156,7 +158,8 @@ impl Peer {
         if addresses.is_empty() {
             addresses = start.election_addresses;
         }
-        let messenger = Messenger::new(sid, addresses, settings.is_multi_address);
+        let mut messenger = Messenger::new(sid, addresses, settings.is_multi_address);
+        messenger.set_patience(settings.election_patience);
         let vote = Vote {
             leader: sid,
             zxid: start.last,
@@ -172,6 +175,7 @@ impl Peer {
             vote,
             told: None,
             answered: BTreeSet::new(),
+            pause_until: None,
             early: BTreeMap::new(),
             known: start.committed.clone(),
             core: Core {
@@ -185,7 +189,8 @@ impl Peer {
                 oracle: Oracle::Absent,
                 is_state_replaced: false,
                 synced_from_log: 0,
-                masters_tried: 0,
+                tries: Tries::default(),
+                drawn: 0,
             },
         };
         peer.after(now, fx);
@@ -287,7 +292,7 @@ impl Peer {
     /// When [`Self::on_time`] is wanted next.
     pub fn next_deadline(&self) -> Option<Instant> {
         let role = match &self.role {
-            Role::Settling(_) => None,
+            Role::Settling(_) => self.pause_until,
             Role::Looking(election) => Some(election.next_deadline()),
             Role::Learning(learner) => Some(learner.next_deadline()),
             Role::Leading(leader) => Some(leader.next_deadline()),
@@ -371,9 +376,17 @@ impl Peer {
 
     fn finish(&mut self, now: Instant, outcome: Step, fx: &mut Effects) {
         if let Err(leave) = outcome {
+            self.pause(now);
             self.leave(leave, fx);
         }
         self.after(now, fx);
+    }
+
+    fn pause(&mut self, now: Instant) {
+        let delay = self.core.settings.observer_election_delay;
+        if !delay.is_zero() && matches!(self.role, Role::Learning(_)) && self.core.is_observer() {
+            self.pause_until = Some(now + self.core.part_of(delay));
+        }
     }
 
     fn leave(&mut self, leave: Leave, fx: &mut Effects) {
@@ -409,6 +422,10 @@ impl Peer {
             self.core.store.quarantine(reason, fx);
             return;
         }
+        if self.pause_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.pause_until = None;
         match leave.designated.take().filter(|_| !self.core.is_observer()) {
             Some(leader) => {
                 let zxid = self.core.store.durable();

@@ -71,6 +71,8 @@ pub(crate) struct Ensemble {
     pub(crate) ports: (u16, u16),
     /// The quorum port is open.
     pub(crate) listens: bool,
+    /// The port for observers, while it is open.
+    observer_port: Option<u16>,
     /// Connections kept, and outlived elections, as far as they are counted.
     quiet: (u64, u64),
     /// Under whom it served when it was last looked at.
@@ -108,7 +110,7 @@ impl Ensemble {
         let epoch = |value: i64| u32::try_from(value).map_err(|error| error.to_string());
         let sid = place.sid();
         let start = Start {
-            settings: settings(plan, sid, place.is_observer),
+            settings: settings(plan, ctx.plan.seed, sid, place.is_observer),
             election_addresses: vec![Address { host: format!("h{sid}"), port: 3888 }],
             committed: Arc::clone(&place.configs.0),
             last_seen: Arc::clone(&place.configs.1),
@@ -132,6 +134,7 @@ impl Ensemble {
             place,
             delivery: Delivery { records, base, upto: Zxid::ZERO },
             listens: false,
+            observer_port: None,
             quiet: (0, 0),
             serving: None,
             serving_since_ms: 0,
@@ -150,7 +153,10 @@ impl Ensemble {
     pub(crate) fn accepts(&self, port: Port, numbers: &[u16]) -> bool {
         match port {
             Port::Election => numbers.contains(&self.ports.0),
-            Port::Quorum => self.listens && numbers.contains(&self.ports.1),
+            Port::Quorum => {
+                self.listens && numbers.contains(&self.ports.1)
+                    || self.observer_port.is_some_and(|port| numbers.contains(&port))
+            }
         }
     }
 
@@ -201,7 +207,9 @@ impl Ensemble {
         let member = &mut self.member;
         match news {
             News::Accepted { port: Port::Election, conn } => member.on_election_accepted(now, conn),
-            News::Accepted { port: Port::Quorum, conn } if self.listens => {
+            News::Accepted { port: Port::Quorum, conn }
+                if self.listens || self.observer_port.is_some() =>
+            {
                 member.on_learner_accepted(now, conn);
             }
             // The port was closed while the connection was on its way.
@@ -305,7 +313,10 @@ impl Ensemble {
                 }
             }
         }
-        self.listens = self.member.peer().state() == ServerState::Leading;
+        let peer = self.member.peer();
+        self.listens = peer.state() == ServerState::Leading;
+        let ensemble = ctx.plan.ensemble.as_ref().filter(|_| peer.is_observer_master());
+        self.observer_port = ensemble.map(|plan| plan.observer_master_port);
         let quorum = &self.member.replica().stats().quorum;
         let quiet = (quorum.connections_kept, quorum.connections_outlived);
         ctx.counts.kept += quiet.0 - self.quiet.0;
@@ -418,6 +429,9 @@ impl Ensemble {
                 }
                 Some(PacketType::Ack) if !leads && packet.zxid.counter() != 0 => {
                     self.place.promises.on_promise(packet.zxid);
+                }
+                Some(PacketType::Inform | PacketType::InformAndActivate) if !leads => {
+                    ctx.counts.passed_on += 1;
                 }
                 Some(PacketType::Request) if !leads => ctx.counts.forwarded += 1,
                 Some(PacketType::Revalidate) if !leads => ctx.counts.revalidations += 1,
@@ -608,7 +622,7 @@ pub(crate) fn ports_of(config: &EnsembleConfig, sid: Sid) -> Option<(u16, u16)> 
     Some((address.election_port, address.quorum_port))
 }
 
-fn settings(plan: &EnsemblePlan, sid: Sid, is_observer: bool) -> Settings {
+fn settings(plan: &EnsemblePlan, seed: u64, sid: Sid, is_observer: bool) -> Settings {
     Settings {
         tick: Duration::from_millis(plan.tick_ms),
         init_limit: plan.init_limit,
@@ -617,6 +631,8 @@ fn settings(plan: &EnsemblePlan, sid: Sid, is_observer: bool) -> Settings {
         history_records: plan.history_records,
         counter_max: plan.counter_max,
         is_reconfig_enabled: plan.is_reconfig_enabled,
+        observer_master_port: plan.observer_master_port,
+        seed: seed.wrapping_add(sid.0 as u64),
         ..Settings::new(sid)
     }
 }

@@ -95,6 +95,8 @@ pub struct Messenger {
     links: BTreeMap<Sid, Link>,
     streams: BTreeMap<Conn, Stream>,
     next_anonymous: i64,
+    /// How long a connection may take for a message that it has begun.
+    patience: Duration,
     /// Whether failed dials are repeated.
     is_eager: bool,
     /// Servers with a new connection that have not been told the present vote on it.
@@ -114,9 +116,15 @@ impl Messenger {
             links: BTreeMap::new(),
             streams: BTreeMap::new(),
             next_anonymous: -1,
+            patience: limits::ELECTION_INTRODUCTION,
             is_eager: false,
             ungreeted: BTreeSet::new(),
         }
+    }
+
+    /// How long a connection may take for its initial message, or for any other once begun.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// While LOOKING, dials are repeated until they succeed.
@@ -410,7 +418,7 @@ impl Messenger {
         let links = self.is_eager.then(|| self.links.values()).into_iter().flatten();
         let redials = links.filter_map(|link| link.redial_at);
         let waiting = self.streams.values().filter(|s| s.is_waiting());
-        redials.chain(waiting.map(|s| s.since + limits::ELECTION_INTRODUCTION)).min()
+        redials.chain(waiting.map(|s| s.since + self.patience)).min()
     }
 
     /// Time passed: repeat dials, close connections that do not say who they are or do not end a
@@ -426,7 +434,7 @@ impl Messenger {
             self.dial(now, sid, dir, fx);
         }
         let silent = |(conn, s): (&Conn, &Stream)| {
-            let is_late = s.since + limits::ELECTION_INTRODUCTION <= now;
+            let is_late = s.since + self.patience <= now;
             (s.is_waiting() && is_late).then_some(*conn)
         };
         let conns: Vec<Conn> = self.streams.iter().filter_map(silent).collect();

@@ -36,6 +36,14 @@ pub(crate) enum Sync {
     Streaming(Zxid),
 }
 
+/// By what it is brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SyncKind {
+    /// DIFF or TRUNC.
+    Log,
+    Snapshot,
+}
+
 #[derive(Debug)]
 pub(crate) struct LearnerHandle {
     pub(crate) conn: Conn,
@@ -43,6 +51,8 @@ pub(crate) struct LearnerHandle {
     pub(crate) sid: Sid,
     pub(crate) is_observer: bool,
     pub(crate) stage: Stage,
+    /// Once that is decided.
+    pub(crate) sync_kind: Option<SyncKind>,
     /// Where its log ends.
     pub(crate) last: Zxid,
     pub(crate) buffer: Vec<u8>,
@@ -64,6 +74,7 @@ impl LearnerHandle {
             sid: Sid(-1),
             is_observer: false,
             stage: Stage::AwaitInfo,
+            sync_kind: None,
             last: Zxid::ZERO,
             buffer: Vec::new(),
             unsent: 0,
@@ -77,6 +88,12 @@ impl LearnerHandle {
     /// Whether new proposals and commits are sent to it.
     pub(crate) fn is_forwarding(&self) -> bool {
         matches!(self.stage, Stage::AwaitLeaderAck | Stage::AwaitStart | Stage::Serving)
+    }
+
+    /// Whether it is being brought up to date in this way: until it has acknowledged NEWLEADER.
+    pub(crate) fn is_synchronized_by(&self, kind: SyncKind) -> bool {
+        self.sync_kind == Some(kind)
+            && matches!(self.stage, Stage::Synchronizing(_) | Stage::AwaitLeaderAck)
     }
 
     /// Keeps a packet for when it serves; false if that is more than it may have waiting.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rookeeper_proto::Zxid;
 use rookeeper_proto::quorum::{LearnerInfo, PacketType, QuorumPacket, TryRead, learner_info};
 
-use super::handle::{LearnerHandle, Stage};
+use super::handle::{LearnerHandle, Stage, SyncKind};
 use super::{Drop, Packet};
 use crate::core::Core;
 use crate::effects::{Conn, Effect, Effects};
@@ -128,6 +128,31 @@ impl Learners {
         learner.is_observer = who.is_observer;
         learner.stage = Stage::AwaitEpoch;
         learner.deadline = None;
+    }
+
+    /// Counts one more synchronisation of this kind. Of observers only so many are brought up to date at a
+    /// time: one beyond it is closed, and comes again (Java: LearnerSyncThrottler). What voters need is counted
+    /// and never refused.
+    pub(super) fn admit(
+        &mut self,
+        core: &Core,
+        conn: Conn,
+        kind: SyncKind,
+        fx: &mut Effects,
+    ) -> bool {
+        let max = match kind {
+            SyncKind::Log => core.settings.diff_syncs_max,
+            SyncKind::Snapshot => core.settings.snap_syncs_max,
+        };
+        let others = self.values().filter(|l| l.conn != conn && l.is_synchronized_by(kind));
+        let is_full = max <= others.count();
+        let Some(learner) = self.get_mut(&conn) else { return false };
+        learner.sync_kind = Some(kind);
+        if is_full && learner.is_observer {
+            self.drop_learner(conn, "too many are being brought up to date", fx);
+            return false;
+        }
+        true
     }
 
     pub(crate) fn send_leader_info(&mut self, conn: Conn, epoch: u32, fx: &mut Effects) {

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 use rookeeper_proto::{JuteWrite, Zxid};
 
-use super::handle::Sync;
+use super::handle::{Sync, SyncKind};
 use super::{Leader, Learners, Phase, Stage};
 use crate::core::{Core, planted};
 use crate::effects::{Conn, Effect, Effects};
@@ -140,7 +140,7 @@ impl Learners {
         learner.deadline = Some(now + core.settings.init_time());
         let last = learner.last;
         if last == Zxid::UNKNOWN {
-            return self.capture(terms, conn, fx);
+            return self.capture(core, terms, conn, fx);
         }
         match core.history.floor(last.min(terms.end)) {
             Some(point) => {
@@ -177,8 +177,11 @@ impl Learners {
                 ("TRUNC", PacketType::Trunc, point.next().min(last))
             }
             Plan::Trunc => ("TRUNC", PacketType::Trunc, point),
-            Plan::Snap => return self.capture(terms, conn, fx),
+            Plan::Snap => return self.capture(core, terms, conn, fx),
         };
+        if !self.admit(core, conn, SyncKind::Log, fx) {
+            return;
+        }
         fx.note(format!("server {sid}, whose log ends at {last}, gets {how} {zxid}"));
         core.synced_from_log += 1;
         self.send_packet(conn, &QuorumPacket::bare(kind, zxid), fx);
@@ -305,7 +308,7 @@ impl Learners {
                 self.send_records(now, core, terms, conn, after, records, fx);
             }
             (Stage::Synchronizing(Sync::Deciding), HistoryAnswer::Unavailable) => {
-                self.capture(terms, conn, fx);
+                self.capture(core, terms, conn, fx);
             }
             (Stage::Synchronizing(Sync::Reading(_)), _) => {
                 // Too late for a snapshot on this connection: the learner will come back.
@@ -315,7 +318,10 @@ impl Learners {
         }
     }
 
-    fn capture(&mut self, terms: &Terms, conn: Conn, fx: &mut Effects) {
+    fn capture(&mut self, core: &Core, terms: &Terms, conn: Conn, fx: &mut Effects) {
+        if !self.admit(core, conn, SyncKind::Snapshot, fx) {
+            return;
+        }
         if let Some(learner) = self.get_mut(&conn) {
             learner.stage = Stage::Synchronizing(Sync::Capturing);
             fx.push(Effect::TakeSnapshot { conn, through: terms.end });

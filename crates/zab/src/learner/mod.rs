@@ -38,6 +38,7 @@ use crate::peer::ZabPhase;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
+pub(crate) use masters::Tries;
 use observer_master::ObserverMaster;
 pub use requests::NotServing;
 pub(crate) use synchronization::SNAPSHOT_SIGNATURE;
@@ -119,15 +120,16 @@ pub(crate) struct Learner {
 impl Learner {
     /// Starts to look for `leader` at its quorum port.
     pub(crate) fn start(now: Instant, core: &mut Core, leader: Sid, fx: &mut Effects) -> Self {
+        let (master, delay) = masters::next_master(now, core, leader);
         let mut learner = Self {
             leader,
-            master: masters::next_master(core, leader),
+            master,
             is_observer: core.is_observer(),
             conn: None,
             tries: 0,
             since: now,
-            retry_at: None,
-            deadline: now + core.settings.connect_time(),
+            retry_at: (!delay.is_zero()).then_some(now + delay),
+            deadline: now + delay + core.settings.connect_time(),
             pause: core.settings.connect_pause,
             buffer: Vec::new(),
             packet_since: now,
@@ -144,7 +146,9 @@ impl Learner {
             touched: BTreeMap::new(),
             hosting: None,
         };
-        learner.connect(core, fx);
+        if delay.is_zero() {
+            learner.connect(core, fx);
+        }
         learner
     }
 

@@ -353,6 +353,7 @@ impl Learner {
         }
         self.queue_bytes = 0;
         core.commit_up_to(committed, fx);
+        core.tries.on_success();
         if core.settings.observer_master_port != 0 && !self.is_observer {
             self.hosting = Some(Box::new(ObserverMaster::new(self.epoch)));
         }
