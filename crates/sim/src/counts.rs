@@ -170,6 +170,8 @@ counts! {
     forwarded: "requests forwarded" ensemble,
     /// Commits that followers passed on to observers of their own.
     passed_on: "commits passed on by followers" ensemble,
+    /// Late writes refused by these followers, and those that nobody can execute.
+    refused_by_followers: "writes refused by followers" ensemble,
     /// Sessions whose leader was asked.
     revalidations: "revalidations" ensemble,
     /// Connections kept by a server that lost its leader.

@@ -70,6 +70,10 @@ pub struct History {
     pub local: BTreeSet<SessionId>,
     /// Writes that found their session moved or ended.
     pub session_errors: u64,
+    /// Followers serve observers: they refuse what comes late.
+    pub has_observer_masters: bool,
+    /// Writes refused by them.
+    pub refused_by_followers: u64,
 }
 
 const NAME: &str = "history";
@@ -87,6 +91,8 @@ impl History {
             members: None,
             local: BTreeSet::new(),
             session_errors: 0,
+            has_observer_masters: false,
+            refused_by_followers: 0,
         }
     }
 
@@ -155,6 +161,9 @@ impl History {
             Txn::CloseSession(_) if life.is_some_and(|life| life.closed.is_some()) => {
                 Some(Ok(Response::Empty))
             }
+            Txn::Error(code @ REFUSED_BY_A_FOLLOWER) if self.has_observer_masters => {
+                Some(Err(code))
+            }
             _ => session_error(&record.txn),
         }
     }
@@ -171,6 +180,8 @@ impl History {
     fn refuse(&mut self, record: &Record<'_>, reply: Reply) -> Check {
         self.proposed = None;
         self.session_errors += 1;
+        let is_by_follower = matches!(record.txn, Txn::Error(REFUSED_BY_A_FOLLOWER));
+        self.refused_by_followers += u64::from(is_by_follower);
         let header = &record.header;
         let (session, cxid, zxid) = (header.session, header.cxid, header.zxid);
         let op = match self.sent.remove(&(session, cxid)) {
@@ -311,6 +322,8 @@ fn does_nothing(txn: &Txn<'_>) -> bool {
 }
 
 const NO_AUTH: i32 = -102;
+/// A follower that serves observers has put a request that never succeeds in the place of one that came late.
+const REFUSED_BY_A_FOLLOWER: i32 = -8;
 const SESSION_EXPIRED: i32 = -112;
 const SESSION_MOVED: i32 = -118;
 /// A local session asks for an ephemeral.

@@ -78,6 +78,7 @@ pub fn run_traced(plan: Plan, trace: Trace) -> Outcome {
     }
     let mut counts = world.ctx.counts;
     counts.session_errors = world.ctx.history.session_errors;
+    counts.refused_by_followers = world.ctx.history.refused_by_followers;
     counts.virtual_ms = world.ctx.now_us / 1000;
     Outcome { counts, violation, trace: world.ctx.trace }
 }
@@ -138,7 +139,13 @@ impl World {
             agenda,
             links: Links::default(),
             next_link: 1,
-            history: History::new(options, plan.ensemble.is_some()),
+            history: {
+                let mut history = History::new(options, plan.ensemble.is_some());
+                let ensemble = plan.ensemble.as_ref();
+                history.has_observer_masters =
+                    ensemble.is_some_and(|plan| plan.observer_master_port != 0);
+                history
+            },
             expiry: Expiry::default(),
             sequential: Sequential::default(),
             counts: Counts::default(),
