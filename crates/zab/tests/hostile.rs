@@ -132,3 +132,23 @@ fn silent_strangers_keep_no_learner_out() {
     let serving = world.serving();
     assert!(serving.values().any(|list| list.len() == 3), "{serving:?}");
 }
+
+#[test]
+fn a_stranger_is_closed_in_time() {
+    use rookeeper_zab::election::messenger::{Directory, Messenger};
+    use rookeeper_zab::{Conn, Effect, Effects, EnsembleConfig, Instant};
+    let config = EnsembleConfig::parse("server.1=a:1:2\nversion=0").expect("valid");
+    let dir = Directory { committed: &config, last_seen: &config };
+    let mut messenger = Messenger::new(Sid(1), Vec::new(), false);
+    let patience = std::time::Duration::from_millis(700);
+    messenger.set_patience(patience);
+    let mut fx = Effects::new();
+    messenger.on_accepted(Instant(5), Conn(9), &mut fx);
+    let due = messenger.next_deadline().expect("it is not waited for without end");
+    assert_eq!(due, Instant(5) + patience);
+    messenger.on_time(Instant(due.0 - 1), dir, &mut fx);
+    assert_eq!(fx.drain().count(), 0);
+    messenger.on_time(due, dir, &mut fx);
+    let effects: Vec<_> = fx.drain().collect();
+    assert!(effects.contains(&Effect::CloseElection { conn: Conn(9) }), "{effects:?}");
+}

@@ -67,6 +67,18 @@ impl Bench {
         self.settle();
     }
 
+    /// Every dial fails until it gives up; when that is.
+    fn fail_to_connect(&mut self, mut now: Instant) -> Instant {
+        while self.peer.state() == ServerState::Observing {
+            self.peer.on_leader_connect_failed(now, &mut self.fx);
+            self.settle();
+            now = self.peer.next_deadline().expect("it goes on").max(now);
+            self.peer.on_time(now, &mut self.fx);
+            self.settle();
+        }
+        now
+    }
+
     fn is_closed(&self, conn: Conn) -> bool {
         self.others.contains(&Effect::CloseQuorum { conn })
     }
@@ -294,18 +306,66 @@ fn an_observer_goes_from_master_to_master() {
             let (sid, port) = dialled.unwrap_or_else(|| panic!("{tried:?} {:?}", bench.others));
             assert_eq!(port, PORT);
             tried.push(sid);
-            let mut now = Instant(10);
-            while bench.peer.state() == ServerState::Observing {
-                bench.peer.on_leader_connect_failed(now, &mut bench.fx);
-                bench.settle();
-                now = bench.peer.next_deadline().expect("it goes on").max(now);
-                bench.peer.on_time(now, &mut bench.fx);
-                bench.settle();
-            }
+            bench.fail_to_connect(Instant(10));
         }
         assert!(!tried.contains(&2), "the leader serves none there: {tried:?}");
         assert_eq!(tried[..2], tried[2..]);
         orders.insert(tried);
     }
     assert!(1 < orders.len(), "{orders:?}");
+}
+
+/// An observer that none of the followers has served for `initLimit` goes to the leader.
+#[test]
+fn an_observer_that_no_follower_serves_goes_to_the_leader() {
+    let mut bench = Bench::with(true, settings());
+    let mut now = Instant(10);
+    let mut dialled = Vec::new();
+    while dialled.last() != Some(&(2, 1)) {
+        bench.elect_at(now);
+        dialled.extend(bench.others.drain(..).filter_map(|e| match e {
+            Effect::ConnectLeader { sid, addresses } => Some((sid.0, addresses[0].port)),
+            _ => None,
+        }));
+        now = bench.fail_to_connect(now);
+        assert!(now.0 < 120_000_000, "{dialled:?}");
+    }
+    assert_eq!(dialled[0], (1, PORT));
+    assert!(settings().init_time().as_micros() < u128::from(now.0));
+}
+
+#[test]
+fn an_observer_takes_its_time_if_it_is_told_to() {
+    let second = std::time::Duration::from_secs(1);
+    let mut waits = std::collections::BTreeSet::new();
+    for seed in 1..9 {
+        let settings = Settings {
+            seed,
+            observer_reconnect_delay: second,
+            observer_election_delay: second,
+            ..Settings::new(Sid(3))
+        };
+        let mut bench = Bench::with(true, settings);
+        bench.elect();
+        let is_dialled =
+            |bench: &Bench| bench.others.iter().any(|e| matches!(e, Effect::ConnectLeader { .. }));
+        assert!(!is_dialled(&bench));
+        let at = bench.peer.next_deadline().expect("it goes on");
+        assert!(at < Instant(9) + second);
+        bench.peer.on_time(at, &mut bench.fx);
+        bench.settle();
+        assert!(is_dialled(&bench));
+        bench.peer.on_leader_connected(at, LEADER, &mut bench.fx);
+        bench.discover();
+        bench.peer.on_quorum_closed(at, LEADER, &mut bench.fx);
+        bench.settle();
+        assert_eq!(bench.peer.vote().leader, Sid(2), "it does not look yet");
+        let again = bench.peer.next_deadline().expect("it goes on");
+        assert!(again < at + second);
+        bench.peer.on_time(again, &mut bench.fx);
+        bench.settle();
+        assert_ne!(bench.peer.vote().leader, Sid(2), "it looks for whoever leads now");
+        waits.insert((at, again));
+    }
+    assert!(4 < waits.len(), "{waits:?}");
 }

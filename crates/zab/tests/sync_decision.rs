@@ -323,3 +323,35 @@ fn who_is_being_synchronised_when_members_change_comes_back() {
     lead.acknowledge(Conn(7), added);
     assert!(lead.is_closed);
 }
+
+/// Java: LearnerSyncThrottler. Followers are counted and never refused.
+#[test]
+fn only_so_many_observers_are_brought_up_to_date_at_a_time() {
+    use PacketType::{FollowerInfo, ObserverInfo};
+    for (last, settings) in [
+        (Zxid::UNKNOWN, Settings { snap_syncs_max: 2, ..Settings::new(Sid(1)) }),
+        (Zxid::new(3, 1), Settings { diff_syncs_max: 2, ..Settings::new(Sid(1)) }),
+    ] {
+        let mut lead = Lead::with(settings);
+        let kinds = [(ObserverInfo, 5), (FollowerInfo, 6), (FollowerInfo, 7)];
+        for (kind, sid) in kinds {
+            lead.learn_as(Sid(sid), Conn(sid as u64), kind, last, 3);
+            assert!(!lead.is_closed, "{sid}");
+        }
+        lead.learn_as(Sid(8), Conn(8), ObserverInfo, last, 3);
+        assert!(std::mem::take(&mut lead.is_closed) && lead.sent.is_empty(), "{last}");
+        // The other way there is room.
+        let other = if last == Zxid::UNKNOWN { Zxid::new(3, 1) } else { Zxid::UNKNOWN };
+        lead.learn_as(Sid(9), Conn(9), ObserverInfo, other, 3);
+        assert!(!lead.is_closed, "{last}");
+        for conn in [6, 7] {
+            if last == Zxid::UNKNOWN {
+                lead.peer.on_snapshot_sent(NOW, Conn(conn), &mut lead.fx);
+                lead.settle();
+            }
+            lead.acknowledge(Conn(conn), Zxid::new(4, 0));
+        }
+        lead.learn_as(Sid(8), Conn(10), ObserverInfo, last, 3);
+        assert!(!lead.is_closed, "{last}");
+    }
+}

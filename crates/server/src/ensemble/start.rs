@@ -49,6 +49,15 @@ pub(crate) fn peer(
     settings.connect_pause = millis(quorum.leader_connect_delay_ms);
     settings.history_records = history_records(config);
     settings.observer_master_port = quorum.observer_master_port;
+    let count = |value: i32| usize::try_from(value).unwrap_or(1);
+    settings.snap_syncs_max = count(quorum.leader_max_concurrent_snap_syncs);
+    settings.diff_syncs_max = count(quorum.leader_max_concurrent_diff_syncs);
+    let delay = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    settings.observer_reconnect_delay = delay(quorum.observer_reconnect_delay_ms);
+    settings.observer_election_delay = delay(quorum.observer_election_delay_ms);
+    if 0 < quorum.quorum_cnxn_timeout_ms {
+        settings.election_patience = millis(quorum.quorum_cnxn_timeout_ms);
+    }
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|error| format!("no randomness to be had: {error}"))?;
     settings.seed = u64::from_ne_bytes(seed);

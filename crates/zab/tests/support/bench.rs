@@ -82,15 +82,19 @@ impl Bench {
 
     /// Server 2 is elected.
     pub fn elect(&mut self) {
+        self.elect_at(Instant(2));
+    }
+
+    pub fn elect_at(&mut self, now: Instant) {
         for sid in [1, 2] {
             let conn = Conn(sid);
-            self.peer.on_election_connected(Instant(1), Sid(sid as i64), conn, &mut self.fx);
+            self.peer.on_election_connected(now, Sid(sid as i64), conn, &mut self.fx);
             let state = if sid == 2 { 2 } else { 1 };
             let vote = format!(
                 "00000035 0000000{state} 0000000000000002 0000000100000005 0000000000000009 \
                  0000000000000001 00000002 00000009 76657273696f6e3d30"
             );
-            self.peer.on_election_bytes(Instant(2), conn, &unhex(&vote), &mut self.fx);
+            self.peer.on_election_bytes(now, conn, &unhex(&vote), &mut self.fx);
         }
         self.settle();
     }

@@ -30,11 +30,10 @@ pub struct QuorumConfig {
     pub observer_sync_enabled: bool,
     /// Port where followers accept observers; 0 is off.
     pub observer_master_port: u16,
-    /// Proposals kept for observers.
-    pub observer_master_size_limit_bytes: i32,
     /// Pause of an observer before reconnecting.
     pub observer_reconnect_delay_ms: i64,
-    /// Pause of an observer before asking again.
+    /// Longest pause of an observer before it looks for a leader again; none if the key is not set, because
+    /// here an observer's votes cost next to nothing.
     pub observer_election_delay_ms: i64,
     /// The leader takes clients.
     pub leader_serves: bool,
@@ -102,12 +101,20 @@ impl QuorumConfig {
                 false => sync_enabled,
             },
             observer_master_port: observer_master_port(reader)?,
-            observer_master_size_limit_bytes: reader.i32("observerMaster.sizeLimit")?,
             observer_reconnect_delay_ms: reader.i64("observer.reconnectDelayMs")?,
-            observer_election_delay_ms: reader.i64("observer.election.DelayMs")?,
+            observer_election_delay_ms: match reader.setting("observer.election.DelayMs") {
+                Some(_) => reader.i64("observer.election.DelayMs")?,
+                None => 0,
+            },
             leader_serves: reader.yes_no("leaderServes"),
-            leader_max_concurrent_snap_syncs: reader.i32("leader.maxConcurrentSnapSyncs")?,
-            leader_max_concurrent_diff_syncs: reader.i32("leader.maxConcurrentDiffSyncs")?,
+            leader_max_concurrent_snap_syncs: at_least_one(
+                reader,
+                "leader.maxConcurrentSnapSyncs",
+            )?,
+            leader_max_concurrent_diff_syncs: at_least_one(
+                reader,
+                "leader.maxConcurrentDiffSyncs",
+            )?,
             leader_max_time_to_wait_for_epoch_ms: reader.i32("leader.maxTimeToWaitForEpoch")?,
             leader_connect_delay_ms: reader.i32("leaderConnectDelayDuringRetryMs")?,
             leader_nodelay: reader.bool("leader.nodelay")?,
@@ -150,6 +157,15 @@ fn observer_master_port(reader: &mut Reader<'_>) -> Result<u16, ConfigError> {
             .remedy("a port is a number from 0 to 65535");
         reader.refuse("observerMasterPort", error)
     })
+}
+
+/// Java's server never leads with less.
+fn at_least_one(reader: &mut Reader<'_>, name: &str) -> Result<i32, ConfigError> {
+    let count = reader.i32(name)?;
+    if count < 1 {
+        reader.corrected(name, format!("{name} {count} is less than 1, using that"));
+    }
+    Ok(count.max(1))
 }
 
 fn commit_log_count(reader: &mut Reader<'_>) -> Result<i32, ConfigError> {

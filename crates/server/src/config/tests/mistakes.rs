@@ -226,7 +226,8 @@ fn properties_are_read_leniently_but_never_silently() {
         "dataDir=/d\nclientPort=2181\nsnapCount=1\npreAllocSize=abc\ndigest.enabled=ja\n\
          forceSync=false\nglobalOutstandingLimit=0x10\nsnapshot.compression.method=zip\n\
          autopurge.snapRetainCount=1\ncommitLogCount=5\nsnapshotSizeFactor=2\n\
-         largeRequestThreshold=0\nlargeRequestMaxBytes=0\njute.maxbuffer.extrasize=1\n",
+         largeRequestThreshold=0\nlargeRequestMaxBytes=0\njute.maxbuffer.extrasize=1\n\
+         leader.maxConcurrentSnapSyncs=0\n",
     );
     assert_eq!(config.storage.snap_count, 2);
     assert_eq!(config.storage.pre_alloc_size_kb, 65536);
@@ -234,6 +235,7 @@ fn properties_are_read_leniently_but_never_silently() {
     assert!(config.storage.force_sync, "only no turns it off");
     assert_eq!(config.limits.global_outstanding_limit, 16);
     assert_eq!(config.limits.jute_max_buffer_extra_bytes, 1024);
+    assert_eq!(config.quorum.leader_max_concurrent_snap_syncs, 1);
     assert_eq!(config.limits.large_requests.threshold_bytes, None);
     assert_eq!(config.limits.large_requests.max_bytes, 104_857_600);
     assert_eq!(config.storage.autopurge.snap_retain_count, 3);
@@ -248,6 +250,7 @@ fn properties_are_read_leniently_but_never_silently() {
         "snapshot.compression.method=zip is neither gz nor snappy",
         "zoo.cfg:9: Invalid autopurge.snapRetainCount: 1. Defaulting to 3",
         "commitLogCount 5 is less than 500",
+        "leader.maxConcurrentSnapSyncs 0 is less than 1",
     ] {
         assert!(all.contains(text), "{text}:\n{all}");
     }
