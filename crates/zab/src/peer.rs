@@ -338,7 +338,8 @@ impl Peer {
         self.role = if leader == self.core.sid() {
             Role::Leading(Box::new(Leader::start(now, &mut self.core, fx)))
         } else {
-            Role::Learning(Box::new(Learner::start(now, &mut self.core, leader, fx)))
+            let elected = Vote { leader, ..self.vote };
+            Role::Learning(Box::new(Learner::start(now, &mut self.core, &elected, fx)))
         };
         self.vote.state = self.state();
     }

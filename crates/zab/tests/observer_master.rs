@@ -369,3 +369,19 @@ fn an_observer_takes_its_time_if_it_is_told_to() {
     }
     assert!(4 < waits.len(), "{waits:?}");
 }
+
+/// A follower names its epoch, not its leader: the votes for the leader must tell the same one.
+#[test]
+fn an_observer_goes_only_to_followers_of_the_leader_it_has_elected() {
+    for (epoch, is_left) in [(1, false), (2, true)] {
+        let mut bench = Bench::with(true, settings());
+        bench.elect();
+        bench.peer.on_leader_connected(Instant(3), LEADER, &mut bench.fx);
+        bench.settle();
+        let version = learner_info::PROTOCOL_VERSION.to_be_bytes();
+        let info = QuorumPacket::with_data(LeaderInfo, Zxid::new(epoch, 0), &version);
+        bench.receive(&info);
+        assert_eq!(bench.is_closed(LEADER), is_left, "epoch {epoch}");
+        assert_eq!(bench.peer.store().accepted_epoch(), 1);
+    }
+}

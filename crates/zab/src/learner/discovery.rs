@@ -123,6 +123,14 @@ impl Learner {
         if epoch < accepted {
             return Err(Leave::new(format!("leader's epoch {epoch} is older than {accepted}")));
         }
+        if self.master != self.leader && i64::from(epoch) != self.elected_epoch {
+            // A follower does not say whom it follows. Those who serve under a leader tell its epoch in their
+            // votes: asked once more, they say who leads in this one.
+            return Err(Leave::new(format!(
+                "server {} serves in epoch {epoch}, leader {} was elected with {}",
+                self.master, self.leader, self.elected_epoch
+            )));
+        }
         self.epoch = epoch;
         if epoch == accepted {
             self.ack_epoch(core, -1, fx);

@@ -31,6 +31,7 @@ use rookeeper_proto::{SessionId, Sid, Zxid};
 
 use crate::core::Core;
 use crate::effects::{Conn, Effect, Effects};
+use crate::election::Vote;
 use crate::leader::{Learners, Terms};
 use crate::leave::{Leave, Step};
 use crate::limits;
@@ -83,6 +84,8 @@ struct Packet {
 #[derive(Debug)]
 pub(crate) struct Learner {
     leader: Sid,
+    /// The epoch that the votes for it told.
+    elected_epoch: i64,
     /// Who serves it: the leader, or a follower that serves observers.
     master: Sid,
     is_observer: bool,
@@ -118,11 +121,13 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    /// Starts to look for `leader` at its quorum port.
-    pub(crate) fn start(now: Instant, core: &mut Core, leader: Sid, fx: &mut Effects) -> Self {
+    /// Starts to look for the one who was elected, at its quorum port, or for a follower of it.
+    pub(crate) fn start(now: Instant, core: &mut Core, elected: &Vote, fx: &mut Effects) -> Self {
+        let leader = elected.leader;
         let (master, delay) = masters::next_master(now, core, leader);
         let mut learner = Self {
             leader,
+            elected_epoch: elected.epoch,
             master,
             is_observer: core.is_observer(),
             conn: None,
