@@ -150,7 +150,7 @@ impl Learners {
             }
             // Where memory begins with the start of an epoch, a snapshot says so, and no record of the log
             // can prove that nothing is missing before it.
-            None if core.history.base().counter() == 0 => self.capture(terms, conn, fx),
+            None if core.history.base().counter() == 0 => self.capture(core, terms, conn, fx),
             None => {
                 learner.stage = Stage::Synchronizing(Sync::Deciding);
                 let through = core.history.base();
