@@ -112,6 +112,11 @@ impl Ctx {
         if self.is_healing { self.now_us - self.healing_since_us } else { 0 }
     }
 
+    /// A fault of a disk shows only now.
+    pub(crate) fn note_late_fault(&mut self) {
+        self.healing_since_us = self.now_us;
+    }
+
     /// How long the next batch of a server's log takes.
     pub(crate) fn force_us(&mut self, server: usize) -> u64 {
         let us = self.rng.spread(self.plan.force_us);

@@ -167,6 +167,7 @@ impl World {
                 self.ctx.counts.torn_stops += 1;
                 let who = self.machines[at].who();
                 self.ctx.note(&who, format_args!("the machine stops within a disk operation"));
+                self.ctx.note_late_fault();
                 self.lose_power(at);
             }
         }
@@ -178,8 +179,7 @@ impl World {
         self.ctx.counts.failed_stops += 1;
         let who = self.machines[at].who();
         self.ctx.note(&who, format_args!("stops: {why}"));
-        // A failure of the disk that shows only now.
-        self.ctx.healing_since_us = self.ctx.now_us;
+        self.ctx.note_late_fault();
         if self.ctx.rng.chance(500) { self.lose_power(at) } else { self.kill(at) }
     }
 
