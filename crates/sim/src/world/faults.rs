@@ -231,8 +231,11 @@ impl World {
         let is_known = |machine: &Machine| machine.is_spare() || !machine.knows_too_little();
         // A leader that has not noticed would propose members who need it: nobody could end that reconfig.
         let is_counted_on = self.ctx.plan.may_members_change() && self.is_counted_on(at);
+        // What it alone has acknowledged may be committed still.
+        let has_acknowledged = self.ctx.history.model.last() < self.ctx.facts.members.held(at);
         let is_allowed = self.can_do_without(at)
             && !is_counted_on
+            && !has_acknowledged
             && self.machines.iter().all(is_known)
             && !self.machines[at].is_retired
             && self.machines[at].boots > 0

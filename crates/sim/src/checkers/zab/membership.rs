@@ -95,6 +95,11 @@ impl Membership {
         self.held.insert(server, zxid);
     }
 
+    /// Where the log of a server ends, as its disk told.
+    pub fn held(&self, server: usize) -> Zxid {
+        self.held.get(&server).copied().unwrap_or(Zxid::ZERO)
+    }
+
     /// A server's disk holds this current epoch.
     pub fn on_epoch(&mut self, server: usize, epoch: u32) {
         self.epochs.insert(server, epoch);
