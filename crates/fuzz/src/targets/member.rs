@@ -140,6 +140,8 @@ impl Bench {
         let mut settings = Settings::new(Sid(3));
         settings.packet_data_bytes = DATA_BYTES_MAX;
         settings.is_reconfig_enabled = true;
+        // A follower takes observers, too.
+        settings.observer_master_port = 2191;
         let start = Start {
             settings,
             election_addresses: Vec::new(),
@@ -710,5 +712,8 @@ mod tests {
         assert_eq!(at(2), (ServerState::Following, Role::Following));
         assert_eq!(at(3), (ServerState::Leading, Role::Looking));
         assert_eq!(at(4), (ServerState::Leading, Role::Leading));
+        let mut follower = Bench::new();
+        follower.begin(2);
+        assert!(follower.member.peer().is_observer_master());
     }
 }
