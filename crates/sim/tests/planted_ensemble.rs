@@ -23,25 +23,25 @@ use rookeeper_zab::Bug as Zab;
 
 /// Every loss, and the first seed that finds it.
 const LOSSES: [(Loss, u64); 19] = [
-    (Protocol(Zab::AckBeforeDurable), 2),
-    (Protocol(Zab::CommitWithoutQuorum), 7),
-    (Protocol(Zab::TruncOffByOne), 3),
-    (Protocol(Zab::EpochBeforeTxns), 83),
+    (Protocol(Zab::AckBeforeDurable), 0),
+    (Protocol(Zab::CommitWithoutQuorum), 0),
+    (Protocol(Zab::TruncOffByOne), 6),
+    (Protocol(Zab::EpochBeforeTxns), 60),
     (Protocol(Zab::NewLeaderBeforeSync), 2),
-    (Protocol(Zab::NewLeaderAckBeforeDurable), 14),
+    (Protocol(Zab::NewLeaderAckBeforeDurable), 0),
     (Protocol(Zab::VoteBeyondDurable), 2),
     (Protocol(Zab::AnyoneMayLead), 2),
-    (Replica(Bug::TreeNotReloaded), 8),
+    (Replica(Bug::TreeNotReloaded), 42),
     (Replica(Bug::SessionsForgotten), 0),
-    (Replica(Bug::FailedWriteIgnored), 1),
+    (Replica(Bug::FailedWriteIgnored), 2),
     (Replica(Bug::AcceptedEpochNotWritten), 0),
     (Replica(Bug::CurrentEpochNotWritten), 0),
-    (Replica(Bug::OldLogsKept), 111),
-    (Replica(Bug::SessionMoveIgnored), 38),
+    (Replica(Bug::OldLogsKept), 234),
+    (Replica(Bug::SessionMoveIgnored), 11),
     (Replica(Bug::EphemeralsKept), 0),
     (Replica(Bug::ReadNotHeld), 0),
     (Replica(Bug::TouchIgnored), 0),
-    (Shell(PlantedBug::LostEvent), 0),
+    (Shell(PlantedBug::LostEvent), 2),
 ];
 
 /// The first of these seeds that finds the loss, and what it says.
