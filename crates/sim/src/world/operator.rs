@@ -211,8 +211,8 @@ impl World {
         }
     }
 
-    /// It looks for a leader, and nobody runs where it knows of somebody: the others moved on while it was
-    /// away.
+    /// It looks for a leader, and nobody who has one runs where it knows of somebody: the others moved on
+    /// while it was away.
     fn is_lost(&self, at: usize) -> bool {
         let Some(ensemble) = self.machines[at].ensemble() else { return false };
         let is_looking = ensemble.member.peer().state() == ServerState::Looking;
@@ -222,8 +222,11 @@ impl World {
             let known = [committed, seen].map(|list| ports_of(list, machine.sid()));
             ports.is_some() && known.contains(&ports)
         };
-        let mut others = self.in_use().filter(|machine| machine.server != at);
-        is_looking && LOST_US < self.ctx.quiet_us() && !others.any(knows)
+        let has_leader =
+            |machine: &&Machine| machine.ensemble().is_some_and(|it| it.serving().is_some());
+        let mut served = self.in_use().filter(has_leader).peekable();
+        let is_anybody_served = served.peek().is_some();
+        is_looking && LOST_US < self.ctx.quiet_us() && is_anybody_served && !served.any(knows)
     }
 
     // ---- reconfigs -----------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 //!
 //! The epoch is larger than every epoch a quorum (with this server) has accepted, and durable here
 //! before it is told to anybody. A voter whose history is ahead of the leader's is turned away: the
-//! election was wrong then. Who does not vote yet may be ahead: see `docs/zab.md`, "An election while a
-//! reconfig is under way".
+//! election was wrong then. Whose vote does not count, or not yet, may be ahead: see `docs/zab.md`, "An
+//! election while a reconfig is under way".
 
 use rookeeper_proto::quorum::PacketType;
 use rookeeper_proto::{Reader, Zxid};
@@ -92,9 +92,9 @@ impl Leader {
         let current = Reader::new(data).i32().map_err(|error| error.to_string())?;
         let last = packet.zxid;
         let Some(learner) = self.learners.get_mut(&conn) else { return Ok(()) };
-        let is_ahead = current != -1
-            && (i64::from(current), last) > self.summary
-            && core.committed.is_voter(learner.sid);
+        let in_force = &self.joint.committed;
+        let has_vote = in_force.is_voter(learner.sid) && 0 < in_force.weight(learner.sid);
+        let is_ahead = current != -1 && (i64::from(current), last) > self.summary && has_vote;
         if is_ahead && !planted!(core, AnyoneMayLead) {
             return Err(format!(
                 "it is ahead of this leader: epoch {current}, zxid {last} against {:?}",
