@@ -114,7 +114,7 @@ impl History {
 
     /// Whether only one server knows this session.
     pub fn is_local(&self, session: SessionId) -> bool {
-        self.local.contains(&session) && self.model.session(session).is_none()
+        self.was_local_since(session, self.model.last())
     }
 
     /// Somebody was shown the state of `zxid`.

@@ -63,9 +63,7 @@ impl Leader {
         self.proposed = Zxid::new(self.epoch, 0);
         self.deadline = Some(now + core.settings.init_time());
         self.epoch_acks.insert(core.sid());
-        let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpoch);
-        let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();
-        for conn in conns {
+        for conn in self.learners.those(|l| l.stage == Stage::AwaitEpoch) {
             self.learners.send_leader_info(conn, self.epoch, fx);
         }
         if core.settings.is_reconfig_enabled && core.committed.version == 0 {
@@ -133,9 +131,7 @@ impl Leader {
         self.deadline = Some(now + core.settings.init_time());
         self.joint = core.joint();
         self.leader_acks.insert(core.sid());
-        let waiting = self.learners.values().filter(|l| l.stage == Stage::AwaitEpochQuorum);
-        let conns: Vec<Conn> = waiting.map(|l| l.conn).collect();
-        for conn in conns {
+        for conn in self.learners.those(|l| l.stage == Stage::AwaitEpochQuorum) {
             self.synchronize(now, core, conn, fx);
         }
     }

@@ -183,10 +183,14 @@ impl Learners {
         }
     }
 
+    /// The connections of those that are such, in order.
+    pub(super) fn those(&self, are_such: impl Fn(&LearnerHandle) -> bool) -> Vec<Conn> {
+        self.values().filter(|l| are_such(l)).map(|l| l.conn).collect()
+    }
+
     /// Sends one packet to all that are sent what is new.
     pub(crate) fn send_forwarding(&mut self, bytes: impl FnOnce() -> Bytes, fx: &mut Effects) {
-        let forwarding = self.values().filter(|l| l.is_forwarding());
-        let conns: Vec<Conn> = forwarding.map(|l| l.conn).collect();
+        let conns = self.those(LearnerHandle::is_forwarding);
         if conns.is_empty() {
             return;
         }
@@ -212,11 +216,8 @@ impl Learners {
     }
 
     pub(crate) fn drop_silent(&mut self, now: Instant, fx: &mut Effects) {
-        let late = |l: &&LearnerHandle| l.deadline.is_some_and(|at| at <= now);
-        let conns: Vec<Conn> = self.values().filter(late).map(|l| l.conn).collect();
-        for conn in conns {
-            self.drop_learner(conn, "it has been silent for too long", fx);
-        }
+        let is_late = |l: &LearnerHandle| l.deadline.is_some_and(|at| at <= now);
+        self.drop_those(is_late, "it has been silent for too long", fx);
     }
 
     /// Sends to one; closes it if it takes nothing.
@@ -240,6 +241,18 @@ impl Learners {
             fx.warn(format!("closing the connection of learner {}: {reason}", learner.sid));
             learner.on_gone(fx);
             fx.push(Effect::CloseQuorum { conn });
+        }
+    }
+
+    /// Closes those that are such.
+    pub(super) fn drop_those(
+        &mut self,
+        are_such: impl Fn(&LearnerHandle) -> bool,
+        reason: &str,
+        fx: &mut Effects,
+    ) {
+        for conn in self.those(are_such) {
+            self.drop_learner(conn, reason, fx);
         }
     }
 

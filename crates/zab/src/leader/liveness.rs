@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use rookeeper_proto::Sid;
 
-use super::{Conn, Leader, Phase, Stage};
+use super::handle::LearnerHandle;
+use super::{Leader, Phase, Stage};
 use crate::core::Core;
 use crate::effects::Effects;
 use crate::ensemble::EnsembleConfig;
@@ -65,13 +66,8 @@ impl Leader {
 
     fn drop_unacknowledging(&mut self, now: Instant, core: &Core, fx: &mut Effects) {
         let limit = core.settings.sync_time();
-        let late = |l: &&super::handle::LearnerHandle| {
-            l.awaited.is_some_and(|(_, since)| since + limit <= now)
-        };
-        let conns: Vec<Conn> = self.learners.values().filter(late).map(|l| l.conn).collect();
-        for conn in conns {
-            self.drop_learner(conn, "it does not acknowledge a proposal", fx);
-        }
+        let is_late = |l: &LearnerHandle| l.awaited.is_some_and(|(_, since)| since + limit <= now);
+        self.learners.drop_those(is_late, "it does not acknowledge a proposal", fx);
     }
 
     /// Followers in step, with this server.

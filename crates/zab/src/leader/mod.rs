@@ -40,6 +40,7 @@ pub use broadcast::ProposeError;
 pub use figures::LearnerFigures;
 pub(crate) use handle::Stage;
 pub(crate) use learners::{Introduction, Learners};
+pub(crate) use reconfig::inform_and_activate;
 pub use synchronization::HistoryAnswer;
 pub(crate) use synchronization::{Terms, proposal};
 

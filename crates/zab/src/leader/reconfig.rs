@@ -9,14 +9,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
 use rookeeper_proto::{JuteWrite, Sid};
 
+use super::handle::LearnerHandle;
 use super::{Leader, Outstanding, Phase, Stage};
 use crate::core::Core;
-use crate::effects::{Conn, Effects};
+use crate::effects::Effects;
 use crate::ensemble::EnsembleConfig;
 use crate::leave::{Leave, Step};
+use crate::record::TxnRecord;
 
 impl Leader {
     pub(super) fn commit_config(
@@ -31,17 +34,10 @@ impl Leader {
         core.activate_config(config, fx);
         self.joint = core.joint();
         self.drop_unready(fx);
-        let mut data = Vec::new();
-        data.put_i64(designated.0);
+        let data = designated.0.to_be_bytes();
         let activate = QuorumPacket::with_data(PacketType::CommitAndActivate, zxid, &data);
         let activate = activate.to_bytes().into();
-        let inform = || {
-            let mut data = data.clone();
-            data.put(&entry.record.bytes);
-            let packet = QuorumPacket::with_data(PacketType::InformAndActivate, zxid, &data);
-            packet.to_bytes().into()
-        };
-        self.tell(&activate, inform, fx);
+        self.tell(&activate, || inform_and_activate(&entry.record, designated), fx);
         if designated == core.sid() || !core.settings.is_reconfig_enabled {
             return Ok(());
         }
@@ -61,14 +57,9 @@ impl Leader {
 
     /// Who is not told of commits yet would acknowledge what comes next before it hears of this one.
     fn drop_unready(&mut self, fx: &mut Effects) {
-        let unready = self
-            .learners
-            .values()
-            .filter(|l| l.is_forwarding() && l.stage != Stage::Serving && !l.is_observer);
-        let conns: Vec<Conn> = unready.map(|l| l.conn).collect();
-        for conn in conns {
-            self.drop_learner(conn, "the members changed while it was synchronised", fx);
-        }
+        let is_unready =
+            |l: &LearnerHandle| l.is_forwarding() && l.stage != Stage::Serving && !l.is_observer;
+        self.learners.drop_those(is_unready, "the members changed while it was synchronised", fx);
     }
 
     /// This server, if it stays a voter at the same address; else a new voter that acknowledged the
@@ -82,4 +73,12 @@ impl Leader {
         let voters = entry.acks.iter().copied().filter(|sid| config.is_voter(*sid) && *sid != me);
         voters.max().unwrap_or(me)
     }
+}
+
+/// The packet that tells observers of a committed reconfig, and who leads from now on.
+pub(crate) fn inform_and_activate(record: &TxnRecord, leader: Sid) -> Bytes {
+    let mut data = Vec::with_capacity(8 + record.bytes.len());
+    data.put_i64(leader.0);
+    data.put(&record.bytes);
+    QuorumPacket::with_data(PacketType::InformAndActivate, record.zxid, &data).to_bytes().into()
 }

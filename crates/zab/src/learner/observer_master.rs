@@ -16,13 +16,14 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use rookeeper_proto::quorum::{PacketType, QuorumPacket};
-use rookeeper_proto::{JuteWrite, Reader, SessionId, Sid, Zxid};
+use rookeeper_proto::quorum::PacketType;
+use rookeeper_proto::{Reader, SessionId, Sid, Zxid};
 
 use crate::core::Core;
 use crate::effects::{Conn, Effects};
-use crate::leader::{Drop, Introduction, Learners, Packet, Stage, Terms, proposal};
+use crate::leader::{
+    Drop, Introduction, Learners, Packet, Stage, Terms, inform_and_activate, proposal,
+};
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
@@ -142,14 +143,7 @@ impl ObserverMaster {
         leader: Sid,
         fx: &mut Effects,
     ) {
-        let packet = || -> Bytes {
-            let mut data = Vec::with_capacity(8 + record.bytes.len());
-            data.put_i64(leader.0);
-            data.extend_from_slice(&record.bytes);
-            let kind = PacketType::InformAndActivate;
-            QuorumPacket::with_data(kind, record.zxid, &data).to_bytes().into()
-        };
-        self.observers.send_forwarding(packet, fx);
+        self.observers.send_forwarding(|| inform_and_activate(record, leader), fx);
     }
 
     /// A sync was sent to the leader, for an observer or (`None`) for this server.
