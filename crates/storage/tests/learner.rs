@@ -82,6 +82,29 @@ fn truncating_survives_power_loss_at_every_step() {
     }
 }
 
+/// What a start reads and goes on from must be on the disk, also where what was being done before failed: the
+/// machine believes the file to be cut, and would not cut it (simulator, 12248).
+#[test]
+fn what_a_failed_truncation_left_is_durable_once_it_was_recovered() {
+    let total = {
+        let disk = directory();
+        let before = disk.ops();
+        truncate_to(&disk, &dirs(), Zxid(3), MAX).unwrap();
+        disk.ops() - before
+    };
+    for failing in 1..=total {
+        let disk = directory();
+        disk.fail_at(disk.ops() + failing, std::io::ErrorKind::Other);
+        truncate_to(&disk, &dirs(), Zxid(3), MAX).unwrap_err();
+        disk.restart();
+        let last = open(&disk).unwrap().0.last_zxid;
+        disk.crash(&mut |_| 0);
+        let (recovered, collected) = open(&disk).unwrap();
+        assert_eq!(recovered.last_zxid, last, "operation {failing} failed");
+        assert_eq!(found_zxids(&collected), (1..=last.0).collect::<Vec<_>>());
+    }
+}
+
 fn install(disk: &MemDisk, zxid: Zxid) -> rookeeper_storage::Result<()> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let made = SnapshotWriter::create(shared, &dirs().snap_dir, zxid, Compression::None)?;

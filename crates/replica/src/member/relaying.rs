@@ -4,10 +4,12 @@
 //! To the leader all of them come from this follower. Who speaks for a session among this server's own
 //! clients and its observers is therefore kept here, as a leader keeps it among its learners: the last one
 //! that asked whether the session lives. What comes from another is older and must not be executed any more
-//! (Java passes it on). Nor is anything passed on that a Java leader does not survive.
+//! (Java passes it on). Only the leader could say to one client that its session has moved, so the observer is
+//! let go, with all of its clients: the one that uses the session, should the question of another have
+//! been late (ZOOKEEPER-710), then comes back and speaks for it again.
 //!
-//! What may not be passed on still needs its answer, in order: in its place goes a request that every leader
-//! refuses.
+//! Nor is anything passed on that a Java leader does not survive. It still needs its answer, in order: in
+//! its place goes a request that every leader refuses.
 
 use rookeeper_proto::client::Request;
 use rookeeper_proto::client::request::PathVersion;
@@ -30,8 +32,12 @@ impl Member {
     /// An observer's request, for the leader.
     pub(super) fn relay(&mut self, forwarded: &Forwarded) {
         let (session, cxid) = (forwarded.session, forwarded.cxid);
+        let is_write = forwarded.op != OpCode::Sync.as_i32();
+        if is_write && !self.replica.speaks_for(forwarded.conn, session) {
+            return self.peer.close_learner(forwarded.conn, &mut self.fx);
+        }
         let mut refused = Vec::new();
-        let (op, body) = if self.replica.may_relay(forwarded) {
+        let (op, body) = if is_harmless(forwarded) {
             (forwarded.op, &forwarded.body[..])
         } else {
             // Of the system's own nodes; Java and this server refuse it before they look at anything else.
@@ -68,17 +74,11 @@ impl Member {
 }
 
 impl Replica {
-    fn may_relay(&self, forwarded: &Forwarded) -> bool {
-        if forwarded.op == OpCode::Sync.as_i32() {
-            return true;
-        }
-        let speaks = self.sessions.session(forwarded.session).is_none_or(|session| {
-            matches!(session.owner, Owner::Nobody)
-                || session.owner == Owner::Learner(forwarded.conn.0)
-        });
-        let op = OpCode::from_i32(forwarded.op).filter(|op| op.is_write());
-        let request = op.and_then(|op| Request::read(op, &mut Reader::new(&forwarded.body)).ok());
-        speaks && request.is_some_and(|request| !prep::is_fatal(&request))
+    /// Whether no other of this server's clients and observers speaks for the session.
+    fn speaks_for(&self, observer: Conn, session: SessionId) -> bool {
+        self.sessions.session(session).is_none_or(|session| {
+            matches!(session.owner, Owner::Nobody) || session.owner == Owner::Learner(observer.0)
+        })
     }
 
     /// Makes an observer the one that speaks for a session. Returns the own connection that did.
@@ -88,4 +88,14 @@ impl Replica {
         session.owner = Owner::Learner(observer.0);
         session.conn
     }
+}
+
+/// Whether every leader stands the request.
+fn is_harmless(forwarded: &Forwarded) -> bool {
+    if forwarded.op == OpCode::Sync.as_i32() {
+        return true;
+    }
+    let op = OpCode::from_i32(forwarded.op).filter(|op| op.is_write());
+    let request = op.and_then(|op| Request::read(op, &mut Reader::new(&forwarded.body)).ok());
+    request.is_some_and(|request| !prep::is_fatal(&request))
 }

@@ -26,8 +26,10 @@ pub(crate) fn repair(disk: &dyn Disk, dir: &Path, repairs: &[Repair]) -> Result<
 }
 
 /// Forces what was read but may only be in the machine's memory: the process before us may have
-/// been killed between writing and forcing. Its last batch is written again first, because after a
-/// *failed* force the machine believes the bytes to be on disk and would not write them.
+/// been killed between writing and forcing. After a *failed* force the machine believes everything to be on
+/// disk and would not write it, so two things are done again first: its last batch is written, and each
+/// file is cut where it ends (a TRUNC or a repair may have failed, and what it took away would come back
+/// when the machine stops; simulator, 12248).
 pub(crate) fn make_durable(disk: &dyn Disk, dir: &Path, summary: &LogSummary) -> Result<()> {
     for path in &summary.files {
         let mut file = disk.open_rw(path).map_err(Error::io("open", path))?;
@@ -47,6 +49,8 @@ pub(crate) fn make_durable(disk: &dyn Disk, dir: &Path, summary: &LogSummary) ->
                 at += got as u64;
             }
         }
+        let len = file.len().map_err(Error::io("look at", path))?;
+        file.truncate(len).map_err(Error::io("cut", path))?;
         file.sync_data().map_err(Error::io("force", path))?;
     }
     disk.sync_dir(dir).map_err(Error::io("force", dir))
