@@ -11,7 +11,7 @@ use rookeeper_tree::{Slice, SnapshotId};
 
 use crate::config::ReplicaConfig;
 use crate::limits;
-use crate::replica::Replica;
+use crate::replica::{Replica, Role};
 
 /// A piece of work for whoever writes snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +146,8 @@ impl Snapshotter {
 }
 
 impl Replica {
-    /// Asks for a snapshot soon, unless one is under way.
+    /// Asks for a snapshot soon, unless one is under way. A member takes it once it has joined a leader: what
+    /// it has is written again if the leader's history is another, and until it joins it serves nobody.
     pub fn want_snapshot(&mut self) {
         if self.snapshotter.state == State::Idle {
             self.snapshotter.state = State::Wanted;
@@ -155,12 +156,19 @@ impl Replica {
 
     /// Whether [`Replica::take_snapshot_work`] has something.
     pub fn has_snapshot_work(&self) -> bool {
-        matches!(self.snapshotter.state, State::Wanted | State::Serialising(_))
+        match self.snapshotter.state {
+            State::Idle | State::Writing => false,
+            State::Wanted => self.role != Role::Looking,
+            State::Serialising(_) => true,
+        }
     }
 
     /// The next piece of a snapshot, at most one slice of work. The shell calls it between turns,
     /// as long as the writer keeps up.
     pub fn take_snapshot_work(&mut self) -> Option<SnapshotWork> {
+        if !self.has_snapshot_work() {
+            return None;
+        }
         match self.snapshotter.state {
             State::Idle | State::Writing => None,
             State::Wanted => {

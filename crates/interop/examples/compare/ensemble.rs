@@ -140,8 +140,20 @@ pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String
         }
         table.add(name, target, (median(a), median(b)), unit, disturbed);
     }
-    if options.only.as_deref().is_none_or(|only| "failover".contains(only)) {
+    let is_wanted = |part: &str| options.only.as_deref().is_none_or(|only| part.contains(only));
+    if is_wanted("failover") {
         failovers(&mut ours, &mut apache, options, table)?;
+    }
+    if is_wanted("failover") || is_wanted("late follower") {
+        for side in [&ours, &apache] {
+            side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
+        }
+    }
+    if is_wanted("failover") {
+        large_failovers(&mut ours, &mut apache, options, table)?;
+    }
+    if is_wanted("late follower") {
+        late_followers(&mut ours, &mut apache, table)?;
     }
     Ok(())
 }
@@ -173,13 +185,23 @@ fn failovers(
     let figures = medians((ours, apache), 3, Side::frozen_leader)?;
     let target = "at most 10,500 ms (syncLimit x tickTime + 0.5 s)";
     table.add("leader stopped (SIGSTOP) to the first new write", target, figures, "ms", false);
-    for side in [&*ours, &*apache] {
-        side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
-    }
-    let kills = kills.div_ceil(4);
+    Ok(())
+}
+
+fn large_failovers(
+    ours: &mut Side,
+    apache: &mut Side,
+    options: &Options,
+    table: &mut Table,
+) -> Result<(), String> {
+    let kills = options.kills.div_ceil(4);
     let name = format!("with 1 M znodes: leader kill -9 to the first new write, median of {kills}");
     let figures = medians((ours, apache), kills, Side::failover)?;
     table.add(&name, "at most 1/2", figures, "ms", false);
+    Ok(())
+}
+
+fn late_followers(ours: &mut Side, apache: &mut Side, table: &mut Table) -> Result<(), String> {
     let figures = medians((ours, apache), 3, |side| side.late_follower(100_000))?;
     let name = "with 1 M znodes: start of a follower that missed 100,000 writes, to its first read";
     table.add(name, "at most 1/4", figures, "ms", false);
