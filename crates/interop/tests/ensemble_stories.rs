@@ -557,11 +557,9 @@ fn a_leader_that_serves_no_clients() {
 }
 
 /// Three of ours, the second of which leads; enough patience for a slow machine's election.
-fn three_of_ours(quiet: &str) -> Vec<Server> {
-    let config = ServerConfig::new()
-        .set("syncLimit", 30)
-        .set("maxSessionTimeout", 120_000)
-        .set("quietElections", quiet);
+fn three_of_ours(settings: &[(&str, &str)]) -> Vec<Server> {
+    let config = ServerConfig::new().set("syncLimit", 30).set("maxSessionTimeout", 120_000);
+    let config = settings.iter().fold(config, |config, (key, value)| config.set(key, value));
     let members = vec![Member::from(Flavour::Rookeeper); 3];
     let mut servers = Ensemble::prepare(&members, &config).expect("folders and ports").servers;
     start(&mut servers, &[0, 1]);
@@ -572,7 +570,7 @@ fn three_of_ours(quiet: &str) -> Vec<Server> {
 
 #[test]
 fn clients_that_wait_for_nothing_outlive_their_leader() {
-    let mut servers = three_of_ours("true");
+    let mut servers = three_of_ours(&[]);
     let mut one = Client::connect(servers[0].addr(), 120_000).expect("a session");
     let mut other = Client::connect(servers[2].addr(), 120_000).expect("a session");
     assert_eq!(one.create("/w", b"old", 0).expect("a reply").error, 0);
@@ -606,8 +604,8 @@ fn clients_that_wait_for_nothing_outlive_their_leader() {
 }
 
 #[test]
-fn without_the_key_an_election_closes_every_connection() {
-    let mut servers = three_of_ours("false");
+fn an_election_closes_every_connection_if_it_is_told_to() {
+    let mut servers = three_of_ours(&[("quietElections", "false")]);
     let mut client = Client::connect(servers[0].addr(), 120_000).expect("a session");
     client.ping().expect("it is answered");
     servers[1].kill();

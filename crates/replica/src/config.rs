@@ -83,7 +83,7 @@ impl Default for ReplicaConfig {
             leader_serves: true,
             local_sessions: LocalSessions::Off,
             read_only_after_ms: None,
-            quiet_elections: false,
+            quiet_elections: true,
             voters_min: 2,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,

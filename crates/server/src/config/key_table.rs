@@ -70,7 +70,7 @@ pub(super) const TABLE: &[Key] = &[
     row("multiAddress.enabled", FileOrProperty, Bool, "false", Acts, "several addresses per server line"),
     row("multiAddress.reachabilityCheckEnabled", FileOrProperty, Bool, "true", JvmOnly, "probe before choosing an address; all are tried here, one after the other"),
     row("multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Int, "1000", JvmOnly, "budget of that probe"),
-    row("quietElections", File, Bool, "false", Own, "a learner that loses its leader keeps the client connections that wait for nothing"),
+    row("quietElections", File, Bool, "true", Own, "a learner that loses its leader keeps the client connections that wait for nothing; false = closes them all, as Apache"),
     row("oraclePath", File, Path, "", Acts, "two-server oracle quorum"),
     row("version", File, Text, "", Acts, "membership version, hexadecimal"),
 
