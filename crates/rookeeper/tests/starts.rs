@@ -69,6 +69,17 @@ const DATA_DIR: &str = "Unable to access datadir, exiting abnormally";
 const UNEXPECTED: &str = "Unexpected exception, exiting abnormally";
 
 #[test]
+fn help_goes_to_standard_output_and_starts_nothing() {
+    let world = World::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rookeeper"));
+    let output = command.args(["server", "--help"]).current_dir(world.0.path()).output();
+    let output = output.expect("it runs");
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Usage: rookeeper server"));
+    assert_eq!(fs::read_dir(world.0.path()).expect("a directory").count(), 0);
+}
+
+#[test]
 fn wrong_configurations() {
     let world = World::new();
     refused(&[world.path("none.cfg")]).is(2, INVALID, "file is missing");

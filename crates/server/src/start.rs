@@ -67,6 +67,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         }
         Err(error) => return refuse(&error),
     };
+    if invocation.help {
+        print!("{}", config::invocation::HELP);
+        return 0;
+    }
     let config = match config::load(&invocation, &config::RealFiles) {
         Ok(config) => config,
         Err(error) => return refuse(&error),

@@ -41,7 +41,29 @@ pub struct Invocation {
     pub jvm_options: Vec<String>,
     /// Only check the configuration and print what it comes to.
     pub check: bool,
+    /// Only print [`HELP`]; nothing else of the line counts.
+    pub help: bool,
 }
+
+/// What `rookeeper server --help` prints.
+pub const HELP: &str = "\
+Runs a server
+
+Usage: rookeeper server [options] [zoo.cfg | <port> <dataDir> [tickTime] [maxClientCnxns]]
+
+  (nothing)        a server for this machine only: port 2181, data in ./rookeeper-data
+  zoo.cfg          a configuration file, of one server or of a member of an ensemble
+  <port> ...       one server, open to the network
+
+Options:
+  -Dname=value     a system property of ZooKeeper's, as in SERVER_JVMFLAGS; the last of a name counts
+  --check          read the configuration, print what it comes to, and end
+  -h, --help       print this
+
+A JVM's own options are accepted and have no effect. RUST_LOG chooses what is logged (default info).
+The server runs until SIGTERM or SIGINT. Exit codes: 0 was asked to stop, 1 unexpected, 2 wrong
+configuration, 3 unusable data directory, 14 an election port that stays taken.
+";
 
 /// The directory used when nothing is said.
 pub const LOCAL_DATA_DIR: &str = "./rookeeper-data";
@@ -57,6 +79,12 @@ impl Invocation {
     /// For options nobody knows and a wrong number of arguments, with Apache's usage line.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, ConfigError> {
         let mut parsed = Scan::default();
+        let args: Vec<OsString> = args.into_iter().collect();
+        if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+            let (properties, jvm_options) = (Vec::new(), Vec::new());
+            let target = Target::Local;
+            return Ok(Self { target, properties, jvm_options, check: false, help: true });
+        }
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             match arg.to_str() {
@@ -74,6 +102,7 @@ impl Invocation {
             properties: parsed.properties,
             jvm_options: parsed.jvm_options,
             check: parsed.check,
+            help: false,
         })
     }
 
@@ -186,8 +215,9 @@ fn is_main_class(text: &str) -> bool {
 }
 
 fn unknown_option(text: &str) -> ConfigError {
-    ConfigError::usage(format!("unknown option {text}"))
-        .remedy("server options are -Dname=value and --check; everything else goes into the file")
+    ConfigError::usage(format!("unknown option {text}")).remedy(
+        "server options are -Dname=value, --check and --help; everything else goes into the file",
+    )
 }
 
 fn target(positional: Vec<OsString>) -> Result<Target, ConfigError> {
@@ -301,6 +331,14 @@ mod tests {
             parsed.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(properties, ["a=1", "b=x y", "a=2", "a=3"]);
         assert_eq!(parsed.jvm_options, ["-Xms1g", "-cp", "oops"]);
+    }
+
+    #[test]
+    fn help_is_given_whatever_else_is_said() {
+        for line in ["--help", "-h", "zoo.cfg --check -h", "--nonsense --help", "1 2 3 4 5 -h"] {
+            assert!(parse(line).expect(line).help);
+        }
+        assert!(!parse("zoo.cfg").expect("valid").help);
     }
 
     #[test]
