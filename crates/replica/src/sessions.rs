@@ -41,11 +41,12 @@ pub struct Session {
     pub is_local: bool,
 }
 
-/// Leader: by which way the writes of a session come.
+/// Leader, and a follower that serves observers: by which way the writes of a session come.
 ///
 /// It stays when the connection behind it has gone: what the session sent by an older way may still
 /// arrive, and must not be executed behind what it sent by this one. Only a client that comes back
-/// (`Owner::Here`, or a learner that asks whether the session lives) changes it.
+/// (`Owner::Here`, or a learner that asks whether the session lives) changes it; a follower waits until it has
+/// sent something (`member::relaying`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// Nobody has since this server leads.

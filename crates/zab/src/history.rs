@@ -20,20 +20,26 @@ pub(crate) struct History {
     base: Zxid,
     records: VecDeque<TxnRecord>,
     bytes: usize,
+    /// A learner is being brought up to it.
+    is_awaited: bool,
 }
 
 impl History {
     /// `records` directly follow `base`. Records before a gap are dropped: they prove nothing.
     pub(crate) fn new(base: Zxid, records: Vec<TxnRecord>) -> Self {
-        let mut history = Self { base, records: VecDeque::new(), bytes: 0 };
+        let mut history = Self::empty(base);
         for record in records {
             if !record.zxid.follows(history.last()) {
-                history = Self { base: record.zxid, records: VecDeque::new(), bytes: 0 };
+                history = Self::empty(record.zxid);
                 continue;
             }
             history.append(record);
         }
         history
+    }
+
+    fn empty(base: Zxid) -> Self {
+        Self { base, records: VecDeque::new(), bytes: 0, is_awaited: false }
     }
 
     /// The point before the first record.
@@ -53,10 +59,18 @@ impl History {
         self.records.push_back(record);
     }
 
+    /// Whether a learner is being brought up to it. While one is, only the limit in bytes counts: under load a
+    /// learner that reads older records from the disk would else never catch up with a window that moves on
+    /// by more records than it is long in the time of one read.
+    pub(crate) fn set_awaited(&mut self, is_awaited: bool) {
+        self.is_awaited = is_awaited;
+    }
+
     /// Drops the oldest committed records beyond the limits.
     pub(crate) fn trim(&mut self, committed: Zxid, records_max: usize) {
         while let Some(first) = self.records.front() {
-            let is_over = self.records.len() > records_max || self.bytes > limits::HISTORY_BYTES;
+            let is_long = !self.is_awaited && self.records.len() > records_max;
+            let is_over = is_long || self.bytes > limits::HISTORY_BYTES;
             if !is_over || committed < first.zxid {
                 return;
             }

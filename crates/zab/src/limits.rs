@@ -43,7 +43,8 @@ pub const LEADER_CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// listens only 200 ms after the votes agreed, or later if it is slow.
 pub const LEADER_CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Committed and proposed txns a server keeps in memory to synchronise learners by DIFF.
+/// Committed and proposed txns a server keeps in memory to synchronise learners by DIFF; more while one is
+/// being synchronised.
 pub const HISTORY_RECORDS: usize = 500;
 /// The same in bytes; whichever is reached first drops the oldest.
 pub const HISTORY_BYTES: usize = 32 << 20;

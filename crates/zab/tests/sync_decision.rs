@@ -243,6 +243,24 @@ fn who_is_ahead_or_from_the_future_is_turned_away() {
     assert!(lead.is_closed, "nobody can be in an epoch to come");
 }
 
+/// Otherwise, under load, the newest records would be gone from memory whenever the learner is so far, and
+/// reading them from the disk takes long enough for the next ones to be gone.
+#[test]
+fn the_newest_records_stay_in_memory_while_somebody_is_brought_up_to_them() {
+    let mut lead = Lead::new();
+    lead.learn(Conn(5), PacketType::FollowerInfo, Zxid::UNKNOWN, 0);
+    assert_eq!(lead.sent, [(PacketType::Snap, Zxid::new(3, 1))]);
+    let proposals = 3 * rookeeper_zab::limits::HISTORY_RECORDS;
+    let last = (0..proposals).map(|_| lead.propose()).last();
+    assert_eq!(Some(lead.peer.committed_zxid()), last);
+    lead.sent.clear();
+    lead.peer.on_snapshot_sent(NOW, Conn(5), &mut lead.fx);
+    lead.settle();
+    assert!(!lead.is_closed);
+    let sent = |kind| lead.sent.iter().filter(|(sent, _)| *sent == kind).count();
+    assert_eq!((sent(PacketType::Proposal), sent(PacketType::NewLeader)), (proposals, 1));
+}
+
 /// What only a server without a vote holds, or with one that weighs nothing, was never committed. (A server of
 /// weight 0 whose vote a reconfig under way needed kept its ensemble from a leader: simulator, seed 50802.)
 #[test]
@@ -255,6 +273,7 @@ fn whose_vote_does_not_count_may_be_ahead() {
         assert_eq!(lead.sent[0], (PacketType::Trunc, Zxid::new(3, 1)));
     }
 }
+
 #[test]
 fn early_acknowledgements_and_doubles_of_3_9_0_are_taken() {
     let mut lead = Lead::new();

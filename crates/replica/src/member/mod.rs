@@ -36,6 +36,7 @@ use crate::ordering::EpochFile;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
 use figures::Observed;
+use relaying::Claims;
 use transfer::{Incoming, Outgoing};
 
 /// See the module.
@@ -54,6 +55,7 @@ pub struct Member {
     proposals: VecDeque<(Zxid, Bytes)>,
     /// Learners' syncs, and the last txn prepared before each.
     waiting_syncs: VecDeque<(Zxid, Conn)>,
+    claims: Claims,
     next_touches_ms: u64,
     /// When it began to look for a leader, if it does.
     looking_since_ms: Option<u64>,
@@ -96,6 +98,7 @@ impl Member {
             outgoing: BTreeMap::new(),
             proposals: VecDeque::new(),
             waiting_syncs: VecDeque::new(),
+            claims: Claims::default(),
             next_touches_ms: 0,
             looking_since_ms: None,
             serving_epoch: 0,

@@ -2,14 +2,17 @@
 //! on to the leader.
 //!
 //! To the leader all of them come from this follower. Who speaks for a session among this server's own
-//! clients and its observers is therefore kept here, as a leader keeps it among its learners: the last one
-//! that asked whether the session lives. What comes from another is older and must not be executed any more
-//! (Java passes it on). Only the leader could say to one client that its session has moved, so the observer is
-//! let go, with all of its clients: the one that uses the session, should the question of another have
-//! been late (ZOOKEEPER-710), then comes back and speaks for it again.
+//! clients and its observers is therefore kept here: whatever a session sends by a way that is older than one it
+//! has sent something by must not be executed any more (Java passes it on). A leader goes by who asked last
+//! whether the session lives, and tells whoever it refuses that the session has moved; a follower cannot tell
+//! one client that. So here a way counts as left only once the client has *sent* something by a later one: the
+//! question of an observer that the client gave up waiting for may come late (ZOOKEEPER-710), and refusing
+//! the way that the client really uses would refuse it for ever.
 //!
-//! Nor is anything passed on that a Java leader does not survive. It still needs its answer, in order: in
-//! its place goes a request that every leader refuses.
+//! Nor is anything passed on that a Java leader does not survive. What may not be passed on still needs its
+//! answer, in order: in its place goes a request that every leader refuses.
+
+use std::collections::HashMap;
 
 use rookeeper_proto::client::Request;
 use rookeeper_proto::client::request::PathVersion;
@@ -18,7 +21,7 @@ use rookeeper_proto::{OpCode, Reader, SessionId};
 use rookeeper_zab::{Conn, Forwarded};
 
 use super::Member;
-use crate::outbox::{ConnId, Outbox};
+use crate::outbox::Outbox;
 use crate::prep;
 use crate::replica::Replica;
 use crate::sessions::Owner;
@@ -33,11 +36,14 @@ impl Member {
     pub(super) fn relay(&mut self, forwarded: &Forwarded) {
         let (session, cxid) = (forwarded.session, forwarded.cxid);
         let is_write = forwarded.op != OpCode::Sync.as_i32();
-        if is_write && !self.replica.speaks_for(forwarded.conn, session) {
+        let is_left = is_write && !self.speaks_for(forwarded.conn, session);
+        if is_left && self.replica.is_given_up_here(session) {
+            // Whether its client ever sent anything by this server is not known. The observer's clients come
+            // back, and the one that uses the session asks for it.
             return self.peer.close_learner(forwarded.conn, &mut self.fx);
         }
         let mut refused = Vec::new();
-        let (op, body) = if is_harmless(forwarded) {
+        let (op, body) = if !is_left && is_harmless(forwarded) {
             (forwarded.op, &forwarded.body[..])
         } else {
             // Of the system's own nodes; Java and this server refuse it before they look at anything else.
@@ -54,7 +60,7 @@ impl Member {
         }
     }
 
-    /// A client moved to an observer: from now on that one speaks for its session here, if it lives.
+    /// A client moved to an observer: that one may speak for its session here, if it lives.
     pub(super) fn relay_revalidate(
         &mut self,
         observer: Conn,
@@ -62,8 +68,16 @@ impl Member {
         timeout_ms: i32,
         outbox: &mut impl Outbox,
     ) {
-        if let Some(old) = self.replica.hand_over(session, observer) {
-            self.replica.close_conn(old, outbox);
+        if let Some(slot) = self.replica.sessions.find(session)
+            && let Some(found) = self.replica.sessions.at_mut(slot).filter(|found| !found.is_local)
+        {
+            let own = found.conn;
+            self.claims.asked(session, &mut found.owner, observer);
+            if let Some(own) = own {
+                self.replica.close_conn(own, outbox);
+            }
+            let sessions = &self.replica.sessions;
+            self.claims.forget_ended(|session| sessions.find(session).is_some());
         }
         self.replica.stats.quorum.revalidations += 1;
         let sent = self.peer.relay_revalidate(observer, session, timeout_ms, &mut self.fx);
@@ -71,22 +85,74 @@ impl Member {
             self.peer.close_learner(observer, &mut self.fx);
         }
     }
+
+    fn speaks_for(&mut self, observer: Conn, session: SessionId) -> bool {
+        let slot = self.replica.sessions.find(session);
+        let found = slot.and_then(|slot| self.replica.sessions.at_mut(slot));
+        found.is_none_or(|found| self.claims.speaks(session, &mut found.owner, observer))
+    }
 }
 
 impl Replica {
-    /// Whether no other of this server's clients and observers speaks for the session.
-    fn speaks_for(&self, observer: Conn, session: SessionId) -> bool {
-        self.sessions.session(session).is_none_or(|session| {
-            matches!(session.owner, Owner::Nobody) || session.owner == Owner::Learner(observer.0)
-        })
+    /// Whether the client was connected to this server last, and is not any more.
+    fn is_given_up_here(&self, session: SessionId) -> bool {
+        let found = self.sessions.session(session);
+        found.is_some_and(|session| session.owner == Owner::Here && session.conn.is_none())
+    }
+}
+
+/// By which observers' ways a session may yet be heard.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// Of each session that has several: the observers that asked for it and through which nothing has come
+    /// since, in their order, later than its owner.
+    askers: HashMap<SessionId, Vec<Conn>>,
+    /// When to look for sessions that have ended.
+    len_max: usize,
+}
+
+impl Claims {
+    /// An observer asks whether the session lives.
+    fn asked(&mut self, session: SessionId, owner: &mut Owner, observer: Conn) {
+        match owner {
+            Owner::Nobody | Owner::Here => {
+                *owner = Owner::Learner(observer.0);
+                self.askers.remove(&session);
+            }
+            Owner::Learner(_) => {
+                let askers = self.askers.entry(session).or_default();
+                askers.retain(|&asker| asker != observer);
+                askers.push(observer);
+            }
+        }
     }
 
-    /// Makes an observer the one that speaks for a session. Returns the own connection that did.
-    fn hand_over(&mut self, session: SessionId, observer: Conn) -> Option<ConnId> {
-        let slot = self.sessions.find(session)?;
-        let session = self.sessions.at_mut(slot).filter(|session| !session.is_local)?;
-        session.owner = Owner::Learner(observer.0);
-        session.conn
+    /// A write of the session comes by way of an observer: whether it may, which makes it the owner.
+    fn speaks(&mut self, session: SessionId, owner: &mut Owner, observer: Conn) -> bool {
+        match owner {
+            Owner::Nobody => return true,
+            Owner::Here => return false,
+            Owner::Learner(_) => {}
+        }
+        if let Some(askers) = self.askers.get_mut(&session)
+            && let Some(at) = askers.iter().position(|&asker| asker == observer)
+        {
+            // Whoever asked before is left for good.
+            askers.drain(..=at);
+            if askers.is_empty() {
+                self.askers.remove(&session);
+            }
+            *owner = Owner::Learner(observer.0);
+        }
+        *owner == Owner::Learner(observer.0)
+    }
+
+    /// Now and then, so that what is kept stays in proportion to the sessions that live.
+    fn forget_ended(&mut self, is_alive: impl Fn(SessionId) -> bool) {
+        if self.len_max < self.askers.len() {
+            self.askers.retain(|&session, _| is_alive(session));
+            self.len_max = (2 * self.askers.len()).max(1024);
+        }
     }
 }
 
@@ -98,4 +164,75 @@ fn is_harmless(forwarded: &Forwarded) -> bool {
     let op = OpCode::from_i32(forwarded.op).filter(|op| op.is_write());
     let request = op.and_then(|op| Request::read(op, &mut Reader::new(&forwarded.body)).ok());
     request.is_some_and(|request| !prep::is_fatal(&request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionId = SessionId(7);
+    const A: Conn = Conn(1);
+    const B: Conn = Conn(2);
+    const C: Conn = Conn(3);
+
+    /// Observers that asked, in this order.
+    fn asked(observers: &[Conn]) -> (Claims, Owner) {
+        let (mut claims, mut owner) = (Claims::default(), Owner::Nobody);
+        for &observer in observers {
+            claims.asked(SESSION, &mut owner, observer);
+        }
+        (claims, owner)
+    }
+
+    #[test]
+    fn the_way_that_was_used_later_counts() {
+        let (mut claims, mut owner) = asked(&[A, B]);
+        assert!(claims.speaks(SESSION, &mut owner, B));
+        assert!(!claims.speaks(SESSION, &mut owner, A));
+        assert!(claims.speaks(SESSION, &mut owner, B));
+        assert!(claims.askers.is_empty());
+    }
+
+    #[test]
+    fn a_late_question_takes_nothing_from_the_way_in_use() {
+        let (mut claims, mut owner) = asked(&[A, B]);
+        for _ in 0..2 {
+            assert!(claims.speaks(SESSION, &mut owner, A));
+        }
+        // It was not late: the client has moved, and now sends something.
+        assert!(claims.speaks(SESSION, &mut owner, B));
+        assert!(!claims.speaks(SESSION, &mut owner, A));
+    }
+
+    #[test]
+    fn who_asked_before_the_one_that_spoke_is_left() {
+        let (mut claims, mut owner) = asked(&[A, B, C]);
+        assert!(claims.speaks(SESSION, &mut owner, C));
+        assert!(!claims.speaks(SESSION, &mut owner, A));
+        assert!(!claims.speaks(SESSION, &mut owner, B));
+        claims.asked(SESSION, &mut owner, A);
+        assert!(claims.speaks(SESSION, &mut owner, A));
+        assert!(!claims.speaks(SESSION, &mut owner, C));
+    }
+
+    #[test]
+    fn this_servers_own_client_comes_after_all_that_asked_before() {
+        let (mut claims, _) = asked(&[A, B]);
+        let mut owner = Owner::Here;
+        assert!(!claims.speaks(SESSION, &mut owner, A));
+        assert!(!claims.speaks(SESSION, &mut owner, B));
+        claims.asked(SESSION, &mut owner, A);
+        assert!(claims.speaks(SESSION, &mut owner, A));
+        assert!(!claims.speaks(SESSION, &mut owner, B));
+    }
+
+    #[test]
+    fn sessions_that_have_ended_are_forgotten() {
+        let (mut claims, mut owner) = asked(&[A, B]);
+        claims.forget_ended(|_| false);
+        assert!(claims.askers.is_empty());
+        claims.asked(SESSION, &mut owner, B);
+        claims.forget_ended(|_| false);
+        assert_eq!(claims.askers.len(), 1, "too few to be looked at");
+    }
 }

@@ -215,6 +215,11 @@ impl Learners {
         self.values().filter_map(|l| l.deadline).min()
     }
 
+    /// Whether somebody is being brought up to date.
+    pub(crate) fn is_anyone_behind(&self) -> bool {
+        self.values().any(|l| matches!(l.stage, Stage::Synchronizing(_)))
+    }
+
     pub(crate) fn drop_silent(&mut self, now: Instant, fx: &mut Effects) {
         let is_late = |l: &LearnerHandle| l.deadline.is_some_and(|at| at <= now);
         self.drop_those(is_late, "it has been silent for too long", fx);

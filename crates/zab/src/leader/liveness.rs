@@ -33,6 +33,7 @@ impl Leader {
             )));
         }
         self.learners.drop_silent(now, fx);
+        core.history.set_awaited(self.learners.is_anyone_behind());
         if self.next_ping <= now {
             // After a standstill (SIGSTOP) nobody may have waited: that is looked at before anything else.
             let was_away = self.next_ping + core.settings.tick <= now;

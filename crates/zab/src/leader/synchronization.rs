@@ -20,7 +20,8 @@
 //! Records come from memory, older ones from the log in slices, each slice after the one before has
 //! left. The last slice comes from memory; in the same step the outstanding proposals and NEWLEADER
 //! are queued and the learner joins the stream of new proposals. So there is no gap, no overlap, and
-//! nothing waits in memory while a snapshot is on its way.
+//! nothing waits in memory while a snapshot is on its way but what the window of the newest records holds:
+//! it is longer while somebody is being brought up to it ([`crate::limits::HISTORY_BYTES`]).
 
 use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
@@ -139,6 +140,7 @@ impl Learners {
         let Some(learner) = self.get_mut(&conn) else { return };
         learner.deadline = Some(now + core.settings.init_time());
         let last = learner.last;
+        core.history.set_awaited(true);
         if last == Zxid::UNKNOWN {
             return self.capture(core, terms, conn, fx);
         }
