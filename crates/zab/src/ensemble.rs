@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use rookeeper_proto::Sid;
+use rookeeper_proto::quorum::initial::is_host;
 
 use crate::quorum::{Hierarchy, Verifier};
 
@@ -30,7 +31,7 @@ impl Address {
             None if host.contains(':') => return None,
             None => host,
         };
-        if host.is_empty() {
+        if !is_host(host) {
             return None;
         }
         Some(Self { host: host.to_owned(), port: port.parse().ok()? })
@@ -173,10 +174,10 @@ fn parse_server(text: &str) -> Option<(ServerAddress, Option<MemberRole>)> {
         Some(role) if role == "observer" => Some(MemberRole::Observer),
         Some(_) => return None,
     };
-    if parts.next().is_some() || host.trim().is_empty() {
+    let host = host.trim().to_owned();
+    if parts.next().is_some() || !is_host(&host) {
         return None;
     }
-    let host = host.trim().to_owned();
     Some((ServerAddress { host, quorum_port, election_port }, role))
 }
 
@@ -425,6 +426,9 @@ mod tests {
             "server.1=h:99999:2",
             "dynamicConfigFile=x",
             "server.1=\\u00zz:1:2",
+            // Written as it was read it would be an escape that does not parse (fuzzer).
+            "server.1:h\\\\u008:1:2",
+            "server.1=h:1:2;[[x]:3",
             "version=xyz",
             "server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1",
             "server.1=h:1:2\ngroup.1=1:1",

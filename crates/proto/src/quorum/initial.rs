@@ -80,8 +80,15 @@ fn parse_address(text: &str) -> Option<(String, u16)> {
         Some(inner) => inner.strip_suffix(']')?,
         None => host,
     };
-    (!host.is_empty()).then_some(())?;
+    is_host(host).then_some(())?;
     Some((host.to_owned(), port.parse().ok()?))
+}
+
+/// Whether a text can be a host's name or address at all: something, and nothing in it that means something else
+/// where hosts are written (brackets, separators, escapes of properties files).
+pub fn is_host(text: &str) -> bool {
+    let is_special = |c: char| c.is_whitespace() || c.is_control() || "[]|;=\\".contains(c);
+    !text.is_empty() && !text.contains(is_special)
 }
 
 #[cfg(test)]
@@ -122,6 +129,8 @@ mod tests {
             "ffffffffffff0000 0000000000000003 00000801",
             "ffffffffffff0000 0000000000000003 80000000",
             "ffffffffffff0000 0000000000000003 00000003 616263",
+            // `[[;>1]:388`, which would be written as something that is no address (fuzzer).
+            "ffffffffffff0000 0000000000000003 0000000a 5b5b3b3e315d3a333838",
         ] {
             assert!(InitialMessage::try_read(&unhex(bad)).is_err(), "{bad}");
         }
