@@ -170,16 +170,18 @@ impl Election {
         }
     }
 
-    /// A candidate of weight 0 never leads; and what this server itself holds, it knows best: a vote
-    /// for it that says otherwise is an old one.
+    /// What this server itself holds, it knows best: a vote for it that says otherwise is of an earlier start.
+    fn is_stale(&self, vote: &Vote) -> bool {
+        vote.leader == self.sid && (vote.zxid, vote.epoch) != (self.own.zxid, self.own.epoch)
+    }
+
+    /// A candidate of weight 0 never leads.
     fn is_eligible(&self, from: Sid, vote: &Vote, at: &Surroundings<'_>) -> bool {
-        let is_stale =
-            vote.leader == self.sid && (vote.zxid, vote.epoch) != (self.own.zxid, self.own.epoch);
         // Java's servers do vote for members to be. If one that counts has begun, the others must go along.
         let committed = &at.joint.committed;
         let stands = committed.is_voter(vote.leader) || committed.is_voter(from);
         let is_known = at.joint.is_voter(vote.leader);
-        !is_stale && is_known && stands && 0 < committed.weight(vote.leader)
+        !self.is_stale(vote) && is_known && stands && 0 < committed.weight(vote.leader)
     }
 
     fn is_better(&self, from: Sid, vote: &Vote, than: &Vote, at: &Surroundings<'_>) -> bool {
@@ -220,6 +222,10 @@ impl Election {
     }
 
     fn on_settled(&mut self, from: Sid, vote: Vote, at: &Surroundings<'_>) -> Step {
+        // It may have come back without what they elected it for. They will notice that it does not lead.
+        if self.is_stale(&vote) {
+            return Step::Wait;
+        }
         if vote.round == self.proposal.round {
             // Stored without a version, as Java does, so that only ids are compared below.
             self.received.insert(from, Vote { version: 0, ..vote });
@@ -263,7 +269,9 @@ impl Election {
         self.interval = (self.interval * 2).min(self.interval_max);
         self.resend_at = now + self.interval;
         let voted: BTreeSet<Sid> = self.received.keys().copied().collect();
-        let is_granted = at.oracle == oracle::Oracle::Grants && self.is_candidate(&self.proposal);
+        let is_granted = at.oracle == oracle::Oracle::Grants
+            && self.own.zxid != Zxid::UNKNOWN
+            && self.is_candidate(&self.proposal);
         if is_granted && oracle::is_quorum(at.joint, &voted, at.oracle) {
             return Step::Decide(self.proposal);
         }
@@ -279,4 +287,49 @@ fn is_established(votes: &BTreeMap<Sid, Vote>, vote: &Vote, at: &Surroundings<'_
     let agreeing = |(sid, other): (&Sid, &Vote)| other.agrees_with(vote).then_some(*sid);
     let set: BTreeSet<Sid> = votes.iter().filter_map(agreeing).collect();
     at.joint.committed.is_quorum(&set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ensemble::EnsembleConfig;
+
+    /// What server 3 of three makes of two others that say that it leads, elected with this.
+    fn told_that_it_leads(own: Zxid, elected_with: Zxid) -> Step {
+        let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=0";
+        let committed = EnsembleConfig::parse(members).expect("valid").verifier().clone();
+        let joint = Joint { committed, pending: None };
+        let at = Surroundings {
+            joint: &joint,
+            oracle: oracle::Oracle::Absent,
+            reachable: &BTreeSet::new(),
+            may_decide_early: true,
+        };
+        let (sid, state) = (Sid(3), ServerState::Looking);
+        let vote = Vote { leader: sid, zxid: own, round: 1, epoch: 1, state, version: 2 };
+        let intervals = (limits::NOTIFICATION_INTERVAL_MIN, limits::NOTIFICATION_INTERVAL_MAX);
+        let mut election = Election::start(Instant(0), sid, vote, true, intervals);
+        let told = Notification {
+            state: ServerState::Following,
+            leader: sid,
+            zxid: elected_with,
+            round: 1,
+            epoch: 1,
+            version: 2,
+            config: None,
+        };
+        let steps = [1, 2].map(|from| election.on_vote(Instant(1), Sid(from), &told, &at));
+        steps.into_iter().find(|step| *step != Step::Wait).unwrap_or(Step::Wait)
+    }
+
+    /// A server whose disk was replaced while it was voted for led the others from nothing (simulator, 30720).
+    #[test]
+    fn who_is_said_to_lead_leads_only_with_what_it_was_elected_for() {
+        let held = Zxid::new(1, 21);
+        let is_decided = |step| matches!(step, Step::Decide(Vote { leader: Sid(3), .. }));
+        assert!(is_decided(told_that_it_leads(held, held)));
+        for own in [Zxid::UNKNOWN, Zxid::ZERO, Zxid::new(1, 20)] {
+            assert_eq!(told_that_it_leads(own, held), Step::Wait, "{own}");
+        }
+    }
 }
