@@ -2,10 +2,11 @@
 
 mod support;
 
-use rookeeper_proto::Sid;
-use rookeeper_proto::quorum::InitialMessage;
+use rookeeper_proto::quorum::{InitialMessage, Notification, ServerState};
+use rookeeper_proto::{Sid, Zxid};
 use rookeeper_zab::election::messenger::{Directory, Messenger};
 use rookeeper_zab::{Address, Conn, Effect, Effects, EnsembleConfig, Instant};
+use support::bench::Bench;
 use support::{Event, MS, Plan, World};
 
 /// Starts servers (by number) one after the other, each when the ones before have had time to talk.
@@ -46,7 +47,7 @@ fn two_of_five_stay_looking() {
     assert_eq!(leader(&world), None);
     for node in &world.nodes[..2] {
         let peer = node.peer.as_ref().expect("started");
-        assert_eq!(peer.state(), rookeeper_proto::quorum::ServerState::Looking);
+        assert_eq!(peer.state(), ServerState::Looking);
         assert_eq!(peer.vote().leader.0, 2, "the larger of the two is preferred");
     }
 }
@@ -87,7 +88,7 @@ fn an_observer_follows_without_a_vote() {
     world.run_until(5000 * MS).expect("no violation");
     assert_eq!(leader(&world), Some((2, vec![1, 2, 4])));
     let observer = world.nodes[3].peer.as_ref().expect("started");
-    assert_eq!(observer.state(), rookeeper_proto::quorum::ServerState::Observing);
+    assert_eq!(observer.state(), ServerState::Observing);
 }
 
 #[test]
@@ -136,4 +137,28 @@ fn a_server_is_called_back_where_it_says_that_it_is() {
     });
     let address = |port| Address { host: "a".to_owned(), port };
     assert_eq!(dialled, Some(vec![address(2), address(9)]));
+}
+
+/// Servers that start at the same time: the last vote of the one that was elected here was on its way. It
+/// follows another by now, and never listens for learners.
+#[test]
+fn who_elected_a_server_that_follows_another_looks_again_at_once() {
+    let mut bench = Bench::new(false);
+    bench.elect();
+    assert_eq!(bench.peer.state(), ServerState::Following);
+    let mut told = Notification {
+        state: ServerState::Following,
+        leader: Sid(2),
+        zxid: Zxid::new(1, 5),
+        round: 9,
+        epoch: 1,
+        version: 2,
+        config: Some("version=0".to_owned()),
+    };
+    for (leader, state) in [(2, ServerState::Following), (1, ServerState::Looking)] {
+        told.leader = Sid(leader);
+        bench.peer.on_election_bytes(Instant(3), Conn(2), &told.to_frame(), &mut bench.fx);
+        bench.settle();
+        assert_eq!(bench.peer.state(), state);
+    }
 }

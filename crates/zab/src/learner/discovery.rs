@@ -63,12 +63,16 @@ impl Learner {
         self.on_connect_failed(now, is_alive)
     }
 
-    /// The elected leader says that it looks for a leader, in `round` and for `candidate`; this server
-    /// elected it in `elected`.
-    pub(crate) fn on_leader_looking(&self, round: i64, elected: i64, candidate: Sid) -> Step {
+    /// The elected leader says that it looks for a leader, or has one, in `round` and for `candidate`; this
+    /// server elected it in `elected`. (Servers that start at the same time may decide while the last vote
+    /// is on its way; waiting for the one that does not lead would cost seconds.)
+    pub(crate) fn on_leader_elsewhere(&self, round: i64, elected: i64, candidate: Sid) -> Step {
         let is_before = matches!(self.phase, Phase::Connecting | Phase::AwaitLeaderInfo);
         if is_before && (elected != round || candidate != self.leader) {
-            return Err(Leave::new(format!("leader {} is looking for a leader", self.leader)));
+            let leader = self.leader;
+            return Err(Leave::new(format!(
+                "server {leader} does not lead: in round {round} it votes for {candidate}"
+            )));
         }
         Ok(())
     }

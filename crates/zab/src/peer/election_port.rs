@@ -9,6 +9,7 @@ use crate::effects::{Conn, Effects};
 use crate::election::messenger::Directory;
 use crate::election::{Election, Step as ElectionStep, Surroundings, Vote};
 use crate::ensemble::EnsembleConfig;
+use crate::leave::Step;
 use crate::time::Instant;
 
 impl Peer {
@@ -93,16 +94,34 @@ impl Peer {
                 let outcome = match &mut self.role {
                     Role::Leading(leader) if is_later => leader.on_deserted(from),
                     Role::Learning(learner) if learner.leader() == from => {
-                        learner.on_leader_looking(n.round, vote.round, n.leader)
+                        learner.on_leader_elsewhere(n.round, vote.round, n.leader)
                     }
                     _ => Ok(()),
                 };
-                if outcome.is_err() {
-                    self.early.insert(from, n);
-                    self.finish(now, outcome, fx);
-                }
+                self.leave_early(now, from, n, outcome, fx);
+            }
+            Role::Learning(learner)
+                if learner.leader() == from && n.state == ServerState::Following =>
+            {
+                let outcome = learner.on_leader_elsewhere(n.round, self.vote.round, n.leader);
+                self.leave_early(now, from, n, outcome, fx);
             }
             _ => {}
+        }
+    }
+
+    /// If a notification ends a role, it counts in the election that follows.
+    fn leave_early(
+        &mut self,
+        now: Instant,
+        from: Sid,
+        n: Notification,
+        outcome: Step,
+        fx: &mut Effects,
+    ) {
+        if outcome.is_err() {
+            self.early.insert(from, n);
+            self.finish(now, outcome, fx);
         }
     }
 
