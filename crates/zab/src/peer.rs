@@ -305,7 +305,7 @@ impl Peer {
         let dir = Directory { committed: &self.core.committed, last_seen: &self.core.last_seen };
         self.messenger.on_time(now, dir, fx);
         let outcome = match &mut self.role {
-            Role::Learning(learner) => learner.on_time(now, &mut self.core, fx),
+            Role::Learning(learner) => learner.on_time(now, &self.core, fx),
             Role::Leading(leader) => leader.on_time(now, &mut self.core, fx),
             Role::Looking(_) => {
                 self.step_election(now, fx, |election, at| election.on_time(now, at));

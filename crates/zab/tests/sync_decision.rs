@@ -259,6 +259,11 @@ fn the_newest_records_stay_in_memory_while_somebody_is_brought_up_to_them() {
     assert!(!lead.is_closed);
     let sent = |kind| lead.sent.iter().filter(|(sent, _)| *sent == kind).count();
     assert_eq!((sent(PacketType::Proposal), sent(PacketType::NewLeader)), (proposals, 1));
+
+    // From then on memory holds as many as ever.
+    lead.propose();
+    lead.learn(Conn(6), PacketType::FollowerInfo, Zxid::new(4, 1), 4);
+    assert_eq!(lead.sent.first().map(|(kind, _)| *kind), Some(PacketType::Snap));
 }
 
 /// What only a server without a vote holds, or with one that weighs nothing, was never committed. (A server of

@@ -250,6 +250,7 @@ impl Learners {
             learner.stage = Stage::AwaitLeaderAck;
             learner.deadline = Some(now + core.settings.init_time());
         }
+        core.history.set_awaited(self.is_anyone_behind());
     }
 
     fn send_committed(&mut self, conn: Conn, record: &TxnRecord, fx: &mut Effects) {

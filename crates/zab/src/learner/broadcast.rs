@@ -46,6 +46,7 @@ impl Learner {
                 self.answer_ping(packet.zxid, fx);
                 if let Some(hosting) = &mut self.hosting {
                     hosting.observers.ping(packet.zxid, fx);
+                    core.history.set_awaited(hosting.observers.is_anyone_behind());
                 }
                 Ok(())
             }

@@ -211,7 +211,7 @@ impl Learner {
         observers.into_iter().chain(self.retry_at).fold(self.deadline, Instant::min)
     }
 
-    pub(crate) fn on_time(&mut self, now: Instant, core: &mut Core, fx: &mut Effects) -> Step {
+    pub(crate) fn on_time(&mut self, now: Instant, core: &Core, fx: &mut Effects) -> Step {
         if self.deadline <= now {
             return Err(Leave::new(format!(
                 "no word from leader {} while {:?}",
@@ -224,7 +224,6 @@ impl Learner {
         }
         if let Some(hosting) = &mut self.hosting {
             hosting.observers.drop_silent(now, fx);
-            core.history.set_awaited(hosting.observers.is_anyone_behind());
         }
         Ok(())
     }
