@@ -215,6 +215,16 @@ impl SessionTracker {
         }
     }
 
+    /// Notes a sign of life that a learner tells of, and the time-out it knows. That of a client that is
+    /// connected here is known better here: the word of the server it left may be late. (Java keeps none; a
+    /// touch lasts as long as whoever sends it says.)
+    pub fn touch_from_elsewhere(&mut self, now_ms: u64, slot: SessionSlot, timeout_ms: i32) {
+        match self.at(slot).map(|session| session.owner) {
+            Some(Owner::Here) => self.touch(now_ms, slot),
+            _ => self.touch_with(now_ms, slot, timeout_ms),
+        };
+    }
+
     /// Takes no more requests for the session.
     pub fn set_closing(&mut self, id: SessionId) {
         if let Some(slot) = self.find(id)
@@ -390,6 +400,19 @@ mod tests {
         assert_eq!(t.next_deadline_ms(), Some(10_000));
         assert_eq!(t.expire(10_000), [id]);
         assert!(!t.touch(10_001, slot), "a closing session is not touched");
+    }
+
+    /// The client has moved here with a longer time-out (simulator, 57292).
+    #[test]
+    fn a_late_word_of_the_server_it_left_does_not_shorten_a_sessions_time_out() {
+        for (owner, timeout_ms) in [(Owner::Here, 8000), (Owner::Learner(7), 3000)] {
+            let mut t = tracker();
+            let id = t.allocate_id();
+            let slot = t.track(0, id, 8000);
+            t.at_mut(slot).unwrap().owner = owner;
+            t.touch_from_elsewhere(100, slot, 3000);
+            assert_eq!(t.session(id).unwrap().timeout_ms, timeout_ms);
+        }
     }
 
     #[test]

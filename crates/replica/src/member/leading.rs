@@ -117,7 +117,7 @@ impl Replica {
     pub(crate) fn on_touches(&mut self, now: Now, sessions: &[(SessionId, i32)]) {
         for &(session, timeout_ms) in sessions {
             if let Some(slot) = self.sessions.find(session) {
-                self.sessions.touch_with(now.mono_ms(), slot, timeout_ms);
+                self.sessions.touch_from_elsewhere(now.mono_ms(), slot, timeout_ms);
             }
         }
     }
