@@ -230,7 +230,9 @@ impl EnsembleConfig {
             let sid = Sid(sid.parse().map_err(|_| bad())?);
             self.weights.insert(sid, value.parse().map_err(|_| bad())?);
         } else if key == "version" {
-            self.version = i64::from_str_radix(value, 16).map_err(|_| bad())?;
+            // A negative one would be written with sixteen digits, which nobody reads again.
+            let version = i64::from_str_radix(value, 16).ok().filter(|version| *version >= 0);
+            self.version = version.ok_or_else(bad)?;
         } else {
             return Err(ConfigError(format!("unknown configuration key \"{key}\"")));
         }
@@ -430,6 +432,8 @@ mod tests {
             "server.1:h\\\\u008:1:2",
             "server.1=h:1:2;[[x]:3",
             "version=xyz",
+            "version=-c",
+            "version=fffffffffffffff4",
             "server.1=h:1:2\nserver.2=h:3:4\ngroup.1=1",
             "server.1=h:1:2\ngroup.1=1:1",
         ] {

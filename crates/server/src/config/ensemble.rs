@@ -172,7 +172,9 @@ impl EnsembleSpec {
                 spec.weights.insert(id, weight(value).map_err(at)?);
                 last_group_line = Some((name, setting));
             } else if name == "version" {
-                spec.version = i64::from_str_radix(value, 16).map_err(|_| {
+                // Java reads a negative one, and then writes what no server reads.
+                let version = i64::from_str_radix(value, 16).ok().filter(|version| *version >= 0);
+                spec.version = version.ok_or_else(|| {
                     let text = format!("For input string: \"{value}\" under radix 16");
                     at(ConfigError::config(text).remedy("write the version in hexadecimal"))
                 })?;

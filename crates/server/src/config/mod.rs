@@ -234,7 +234,8 @@ fn read_dynamic(file: &ConfigFile, multi_address: bool) -> Result<EnsembleSpec, 
 /// The hexadecimal suffix of a dynamic file's name; 0 without one.
 fn version_of(path: &Path) -> i64 {
     let suffix = path.extension().and_then(|suffix| suffix.to_str());
-    suffix.and_then(|suffix| i64::from_str_radix(suffix, 16).ok()).unwrap_or(0)
+    let version = suffix.and_then(|suffix| i64::from_str_radix(suffix, 16).ok());
+    version.filter(|version| *version >= 0).unwrap_or(0)
 }
 
 /// As [`read_dynamic`] but with the version inside, and never a reason not to start.

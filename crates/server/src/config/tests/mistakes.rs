@@ -62,6 +62,7 @@ fn every_parser_key_wrong_in_turn() {
         ("server.x=a:1:2", "For input string: \"x\"", 2),
         ("server.1=a:x:2", "Address unresolved: a:x", 2),
         ("version=zz", "For input string: \"zz\" under radix 16", 2),
+        ("version=-c", "For input string: \"-c\" under radix 16", 2),
         ("server.realm=EXAMPLE.ORG", "For input string: \"realm\"", 2),
         ("serverCnxnFactory=x.Y", "Couldn't instantiate x.Y", 1),
         ("watchManagerName=x.Y", "Couldn't instantiate x.Y", 1),
