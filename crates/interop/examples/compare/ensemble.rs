@@ -8,7 +8,7 @@ use rookeeper_interop::{Ensemble, Flavour, ServerConfig};
 
 use crate::Options;
 use crate::machine::{Run, bench};
-use crate::probe::{Probe, first_answer};
+use crate::probe::{IdleConnection, Probe, first_answer};
 use crate::table::{Table, median};
 
 /// Name, target, generator arguments, figure, unit.
@@ -32,6 +32,8 @@ const LOADS: &[Load] = &[
         "us",
     ),
 ];
+
+const CONNECTIONS: usize = 100;
 
 struct Side {
     ensemble: Ensemble,
@@ -83,6 +85,18 @@ impl Side {
         self.ensemble.servers[leader].launch().map_err(said)?;
         self.ensemble.servers[leader].wait_until_serving().map_err(said)?;
         Ok(took)
+    }
+
+    /// Kills the leader; how many of a hundred connections to the others, which wait for nothing, it costs.
+    fn dropped_connections(&mut self) -> Result<f64, String> {
+        let leader = self.ensemble.wait_for_leader().map_err(said)?;
+        let survivors = self.addrs_without(leader);
+        let connect = |addr: &SocketAddr| IdleConnection::open(*addr);
+        let mut idle: Vec<_> =
+            survivors.iter().cycle().take(CONNECTIONS).map(connect).collect::<Result<_, _>>()?;
+        self.failover()?;
+        let dropped = idle.iter_mut().map(IdleConnection::is_dropped).filter(|is| *is);
+        Ok(dropped.count() as f64)
     }
 
     /// Stops the leader without ending it; milliseconds until a write succeeds on one of the others.
@@ -144,6 +158,9 @@ pub(crate) fn measure(options: &Options, table: &mut Table) -> Result<(), String
     if is_wanted("failover") {
         failovers(&mut ours, &mut apache, options, table)?;
     }
+    if is_wanted("dropped connections") {
+        dropped_connections(&mut ours, &mut apache, table)?;
+    }
     if is_wanted("failover") || is_wanted("late follower") {
         for side in [&ours, &apache] {
             side.bench(&["fill", "-n", "1000000", "-c", "16", "-w", "32"], 0, 0)?;
@@ -185,6 +202,18 @@ fn failovers(
     let figures = medians((ours, apache), 3, Side::frozen_leader)?;
     let target = "at most 10,500 ms (syncLimit x tickTime + 0.5 s)";
     table.add("leader stopped (SIGSTOP) to the first new write", target, figures, "ms", false);
+    Ok(())
+}
+
+fn dropped_connections(
+    ours: &mut Side,
+    apache: &mut Side,
+    table: &mut Table,
+) -> Result<(), String> {
+    let figures = medians((ours, apache), 3, Side::dropped_connections)?;
+    let name =
+        format!("leader kill -9: connections dropped, of {CONNECTIONS} that wait for nothing");
+    table.add(&name, "0", figures, "connections", false);
     Ok(())
 }
 

@@ -1,9 +1,10 @@
-//! How long it takes until a server, or the first of several, answers.
+//! How long it takes until a server, or the first of several, answers; and whether one let go of a client.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rookeeper_interop::client::Client;
 use rookeeper_interop::raw::codes::op;
 use rookeeper_interop::raw::{Frame, RawConnection};
 
@@ -11,6 +12,8 @@ use rookeeper_interop::raw::{Frame, RawConnection};
 const ATTEMPT: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any election here takes: nobody is let go for silence.
+const IDLE_TIMEOUT_MS: i32 = 30_000;
 const SESSION_TIMEOUT_MS: i32 = 10_000;
 /// Of a reply: xid, zxid, error.
 const ERROR_AT: usize = 12;
@@ -69,4 +72,20 @@ pub(crate) fn first_answer(
     });
     let first = times.into_iter().min_by(f64::total_cmp);
     first.ok_or_else(|| format!("no server answered within {} s", PATIENCE.as_secs()))
+}
+
+/// A client that does nothing.
+pub(crate) struct IdleConnection(Client);
+
+impl IdleConnection {
+    /// One with a session of its own.
+    pub(crate) fn open(addr: SocketAddr) -> Result<Self, String> {
+        let client = Client::connect(addr, IDLE_TIMEOUT_MS);
+        client.map(Self).map_err(|error| format!("cannot connect to {addr}: {error}"))
+    }
+
+    /// True if it is answered no more.
+    pub(crate) fn is_dropped(&mut self) -> bool {
+        self.0.ping().is_err()
+    }
 }

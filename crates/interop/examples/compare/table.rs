@@ -49,8 +49,13 @@ impl Table {
         out += "| --- | --- | --- | --- | --- |\n";
         for row in &self.rows {
             let ratio = row.ours / row.apache;
-            let ratio =
-                if ratio < 0.5 { format!("1/{:.1}", 1.0 / ratio) } else { format!("{ratio:.2}x") };
+            let ratio = if row.ours == 0.0 {
+                "none".to_owned()
+            } else if ratio < 0.5 {
+                format!("1/{:.1}", 1.0 / ratio)
+            } else {
+                format!("{ratio:.2}x")
+            };
             let _ = writeln!(
                 out,
                 "| {}{} | {} {} | {} {} | {ratio} | {} |",
