@@ -107,6 +107,21 @@ impl History {
         self.records.range(self.position_after(zxid)..)
     }
 
+    /// Records after `after`: all, or if those up to `end` are more than so many bytes, of those as many as fit,
+    /// at least one; then true comes with them.
+    pub(crate) fn slice(&self, after: Zxid, bytes_max: usize, end: Zxid) -> (Vec<TxnRecord>, bool) {
+        let mut bytes = 0;
+        let mut slice = Vec::new();
+        for record in self.after(after) {
+            bytes += record.bytes.len();
+            if bytes_max < bytes && record.zxid <= end && !slice.is_empty() {
+                return (slice, true);
+            }
+            slice.push(record.clone());
+        }
+        (slice, false)
+    }
+
     /// The record `zxid`, if it is in the window.
     pub(crate) fn get(&self, zxid: Zxid) -> Option<&TxnRecord> {
         let at = self.position_after(zxid).checked_sub(1)?;
@@ -140,6 +155,22 @@ mod tests {
         assert_eq!((history.base(), history.last()), (Zxid::new(1, 1), Zxid::new(1, 2)));
         history.truncate(Zxid::new(1, 0));
         assert_eq!((history.base(), history.last()), (Zxid::new(1, 0), Zxid::new(1, 0)));
+    }
+
+    #[test]
+    fn slices_end_before_what_is_not_committed() {
+        let history = History::new(Zxid::ZERO, (1..=9).map(|n| record(1, n)).collect());
+        let at = |n| Zxid::new(1, n);
+        let slice = |after, bytes_max, end| {
+            let (records, has_more) = history.slice(at(after), bytes_max, at(end));
+            (records.iter().map(|record| record.zxid.counter()).collect::<Vec<_>>(), has_more)
+        };
+        assert_eq!(slice(2, 3, 7), (vec![3, 4, 5], true));
+        assert_eq!(slice(5, 3, 7), (vec![6, 7, 8, 9], false), "a tail of proposals goes at once");
+        assert_eq!(slice(4, 3, 7), (vec![5, 6, 7, 8, 9], false));
+        assert_eq!(slice(3, 3, 9), (vec![4, 5, 6], true));
+        assert_eq!(slice(3, 0, 9), (vec![4], true), "one is always sent");
+        assert_eq!(slice(9, 3, 9), (vec![], false));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub const LEADER_CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 pub const HISTORY_RECORDS: usize = 500;
 /// The same in bytes; whichever is reached first drops the oldest.
 pub const HISTORY_BYTES: usize = 32 << 20;
-/// Bytes of history a leader asks its storage for in one read.
+/// Bytes of history a leader asks its storage for in one read, and sends at once.
 pub const HISTORY_READ_BYTES: usize = 1 << 20;
 
 /// Bytes of not yet durable proposals a learner accepts from a leader while it synchronises.

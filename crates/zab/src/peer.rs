@@ -346,7 +346,6 @@ impl Peer {
 
     fn look(&mut self, now: Instant, fx: &mut Effects) {
         self.round += 1;
-        self.core.history.set_awaited(false);
         self.told = None;
         self.answered.clear();
         self.messenger.set_eager(true);
@@ -399,6 +398,7 @@ impl Peer {
             return;
         }
         fx.note(format!("looking for a leader: {}", leave.reason));
+        self.core.history.set_awaited(false);
         match std::mem::replace(&mut self.role, Role::Settling(leave)) {
             Role::Learning(learner) => learner.stop(fx),
             Role::Leading(leader) => leader.stop(fx),

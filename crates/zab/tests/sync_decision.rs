@@ -99,7 +99,7 @@ impl Lead {
                     Effect::SendQuorum { bytes, .. } => {
                         let mut at = 0;
                         while let Ok(TryRead::Done(p, used)) =
-                            QuorumPacket::try_read(&bytes[at..], 999)
+                            QuorumPacket::try_read(&bytes[at..], 1 << 20)
                         {
                             at += used;
                             self.sent.extend(p.packet_type().map(|kind| (kind, p.zxid)));
@@ -142,8 +142,6 @@ impl Lead {
     /// Proposes these members.
     fn reconfigure(&mut self, text: &str) -> Zxid {
         let zxid = self.peer.next_zxid().expect("it leads");
-        let op = OpCode::Reconfig.as_i32();
-        let header = TxnHeader { session: SessionId(1), cxid: 1, zxid, time_ms: 2, op };
         let text = format!("{text}\nversion={:x}", zxid.0);
         let txn = Txn::SetData {
             path: "/zookeeper/config".into(),
@@ -151,6 +149,19 @@ impl Lead {
             version: -1,
             is_reconfig: true,
         };
+        self.propose_txn(zxid, OpCode::Reconfig, txn)
+    }
+
+    fn propose_data(&mut self, data: &[u8]) -> Zxid {
+        let zxid = self.peer.next_zxid().expect("it leads");
+        let (path, data) = ("/data".into(), Some(data));
+        let txn = Txn::SetData { path, data, version: 1, is_reconfig: false };
+        self.propose_txn(zxid, OpCode::SetData, txn)
+    }
+
+    fn propose_txn(&mut self, zxid: Zxid, op: OpCode, txn: Txn<'_>) -> Zxid {
+        let op = op.as_i32();
+        let header = TxnHeader { session: SessionId(1), cxid: 1, zxid, time_ms: 2, op };
         let mut bytes = Vec::new();
         rookeeper_proto::txn::Record { header, txn, digest: None }.write(&mut bytes);
         let record = TxnRecord { zxid, bytes: Bytes::from(bytes) };
@@ -264,6 +275,39 @@ fn the_newest_records_stay_in_memory_while_somebody_is_brought_up_to_them() {
     lead.propose();
     lead.learn(Conn(6), PacketType::FollowerInfo, Zxid::new(4, 1), 4);
     assert_eq!(lead.sent.first().map(|(kind, _)| *kind), Some(PacketType::Snap));
+}
+
+/// After NEWLEADER a learner has `initLimit` to answer: all that it missed may not be in front of it.
+#[test]
+fn what_memory_holds_leaves_in_slices() {
+    let mut lead = Lead::new();
+    lead.learn(Conn(5), PacketType::FollowerInfo, Zxid::UNKNOWN, 0);
+    let data = [0; 1 << 16];
+    let proposals = 5 * rookeeper_zab::limits::HISTORY_READ_BYTES / data.len();
+    for _ in 0..proposals {
+        lead.propose_data(&data);
+    }
+    lead.sent.clear();
+    lead.peer.on_snapshot_sent(NOW, Conn(5), &mut lead.fx);
+    lead.settle();
+    let sent = |lead: &Lead, kind| lead.sent.iter().filter(|(sent, _)| *sent == kind).count();
+    for slice in 1..=5 {
+        let proposed = sent(&lead, PacketType::Proposal);
+        assert!(proposed <= slice * proposals / 5, "{proposed} in {slice} slices");
+        assert_eq!(
+            (proposed, 0),
+            (sent(&lead, PacketType::Commit), sent(&lead, PacketType::NewLeader))
+        );
+        lead.peer.on_quorum_drained(NOW, Conn(5), &mut lead.fx);
+        lead.settle();
+    }
+    assert_eq!(sent(&lead, PacketType::Proposal), proposals);
+    assert_eq!(sent(&lead, PacketType::NewLeader), 1);
+    // Each once, in order.
+    let kind_of =
+        |kind| lead.sent.iter().filter(move |(sent, _)| *sent == kind).map(|(_, z)| z.counter());
+    assert!(kind_of(PacketType::Proposal).eq(1..=proposals as u32));
+    assert!(kind_of(PacketType::Commit).eq(1..=proposals as u32));
 }
 
 /// What only a server without a vote holds, or with one that weighs nothing, was never committed. (A server of

@@ -17,11 +17,12 @@
 //! Differs from Java: a learner ahead in an epoch that died is never cut across epochs, and never gets
 //! a snapshot labelled older than what it holds; (e, 0) gets a DIFF only if epoch e was established.
 //!
-//! Records come from memory, older ones from the log in slices, each slice after the one before has
-//! left. The last slice comes from memory; in the same step the outstanding proposals and NEWLEADER
-//! are queued and the learner joins the stream of new proposals. So there is no gap, no overlap, and
-//! nothing waits in memory while a snapshot is on its way but what the window of the newest records holds:
-//! it is longer while somebody is being brought up to it ([`crate::limits::HISTORY_BYTES`]).
+//! Records come from memory, older ones from the log, in slices, each after the one before has left. With
+//! the last slice, which comes from memory, the outstanding proposals and NEWLEADER are queued, and the learner
+//! joins the stream of new proposals. So there is no gap, no overlap, and nothing waits in memory while a
+//! snapshot is on its way but what the window of the newest records holds: it is longer while somebody is being
+//! brought up to it ([`crate::limits::HISTORY_BYTES`]). From NEWLEADER on a learner has `initLimit` to answer, so
+//! little may be on its way in front of it.
 
 use bytes::Bytes;
 use rookeeper_proto::quorum::{PacketType, QuorumPacket};
@@ -32,6 +33,7 @@ use super::{Leader, Learners, Phase, Stage};
 use crate::core::{Core, planted};
 use crate::effects::{Conn, Effect, Effects};
 use crate::learner::SNAPSHOT_SIGNATURE;
+use crate::limits;
 use crate::record::TxnRecord;
 use crate::time::Instant;
 
@@ -235,7 +237,17 @@ impl Learners {
             return;
         }
         let is_observer = learner.is_observer;
-        let records: Vec<TxnRecord> = core.history.after(after).cloned().collect();
+        let (records, has_more) = core.history.slice(after, limits::HISTORY_READ_BYTES, end);
+        if has_more {
+            for record in &records {
+                self.send_committed(conn, record, fx);
+            }
+            let sent = records.last().map_or(after, |record| record.zxid);
+            if let Some(learner) = self.get_mut(&conn) {
+                learner.stage = Stage::Synchronizing(Sync::Draining(sent));
+            }
+            return;
+        }
         for record in records {
             if record.zxid <= end {
                 self.send_committed(conn, &record, fx);

@@ -226,8 +226,9 @@ impl Learner {
         if matches!(self.mode, Mode::Snapshot(at) if record.zxid <= at) {
             return Ok(());
         }
-        let queued = self.queue.iter().find(|r| r.zxid == record.zxid);
-        let Some(known) = queued.or_else(|| core.history.get(record.zxid)) else { return Ok(()) };
+        let Some(known) = self.queued(record.zxid).or_else(|| core.history.get(record.zxid)) else {
+            return Ok(());
+        };
         let head = ..TxnHeader::ENCODED_BYTES;
         if known.bytes.get(head) == record.bytes.get(head) {
             return Ok(());
@@ -240,7 +241,9 @@ impl Learner {
         if zxid <= self.committed {
             return Ok(());
         }
-        match self.queue.iter().find(|record| self.committed < record.zxid) {
+        // Behind a snapshot the queue grows until NEWLEADER: it is not to be walked for each.
+        let next = self.queue.partition_point(|record| record.zxid <= self.committed);
+        match self.queue.get(next) {
             Some(next) if next.zxid == zxid => {
                 self.committed = zxid;
                 Ok(())
@@ -249,10 +252,15 @@ impl Learner {
         }
     }
 
+    fn queued(&self, zxid: Zxid) -> Option<&TxnRecord> {
+        let at = self.queue.partition_point(|record| record.zxid < zxid);
+        self.queue.get(at).filter(|record| record.zxid == zxid)
+    }
+
     /// The configuration inside a queued reconfig. Java looks only at the first proposal of the queue;
     /// here it is found by its zxid.
     fn activate_queued(&mut self, core: &mut Core, zxid: Zxid, fx: &mut Effects) -> Step {
-        let config = self.queue.iter().find(|r| r.zxid == zxid).and_then(TxnRecord::config);
+        let config = self.queued(zxid).and_then(TxnRecord::config);
         let Some(config) = config else { return Ok(()) };
         core.see_config(config.clone(), fx);
         core.activate_config(config, fx);
