@@ -158,7 +158,12 @@ impl Replica {
     pub fn has_snapshot_work(&self) -> bool {
         match self.snapshotter.state {
             State::Idle | State::Writing => false,
-            State::Wanted => self.role != Role::Looking,
+            State::Wanted => match self.role {
+                Role::Looking => false,
+                // (epoch, 0) is no record: whoever restarts from it has nothing in common with the logs of others.
+                Role::Leading => self.tree.last_zxid().counter() != 0,
+                _ => true,
+            },
             State::Serialising(_) => true,
         }
     }
