@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use rookeeper_proto::quorum::initial::is_host;
+
 use super::error::ConfigError;
 use super::settings::{Setting, is_membership_key};
 
@@ -275,6 +277,10 @@ fn host_and_ports(text: &str) -> Result<Vec<&str>, ConfigError> {
 }
 
 fn address(host: &str, port: &str) -> Result<HostPort, ConfigError> {
+    if !is_host(host) {
+        return Err(ConfigError::config(format!("\"{host}\" is no host's name or address"))
+            .remedy("write a name, an IPv4 address, or an IPv6 address as [::1]"));
+    }
     let number: i32 = port.parse().map_err(|_| {
         ConfigError::config(format!("Address unresolved: {host}:{port}"))
             .remedy("a port is a number from 0 to 65535")

@@ -61,6 +61,7 @@ fn every_parser_key_wrong_in_turn() {
         ("dynamicConfigFile=/none", "/none (No such file or directory)", 2),
         ("server.x=a:1:2", "For input string: \"x\"", 2),
         ("server.1=a:x:2", "Address unresolved: a:x", 2),
+        ("server.1=a[b:1:2", "\"a[b\" is no host's name or address", 2),
         ("version=zz", "For input string: \"zz\" under radix 16", 2),
         ("version=-c", "For input string: \"-c\" under radix 16", 2),
         ("server.realm=EXAMPLE.ORG", "For input string: \"realm\"", 2),
