@@ -219,8 +219,10 @@ impl SessionTracker {
     /// connected here is known better here: the word of the server it left may be late. (Java keeps none; a
     /// touch lasts as long as whoever sends it says.)
     pub fn touch_from_elsewhere(&mut self, now_ms: u64, slot: SessionSlot, timeout_ms: i32) {
-        match self.at(slot).map(|session| session.owner) {
-            Some(Owner::Here) => self.touch(now_ms, slot),
+        match self.at(slot) {
+            Some(session) if session.owner == Owner::Here && session.conn.is_some() => {
+                self.touch(now_ms, slot)
+            }
             _ => self.touch_with(now_ms, slot, timeout_ms),
         };
     }
@@ -405,11 +407,15 @@ mod tests {
     /// The client has moved here with a longer time-out (simulator, 57292).
     #[test]
     fn a_late_word_of_the_server_it_left_does_not_shorten_a_sessions_time_out() {
-        for (owner, timeout_ms) in [(Owner::Here, 8000), (Owner::Learner(7), 3000)] {
+        let here = Some(ConnId { index: 0, generation: 1 });
+        for (owner, conn, timeout_ms) in
+            [(Owner::Here, here, 8000), (Owner::Here, None, 3000), (Owner::Learner(7), None, 3000)]
+        {
             let mut t = tracker();
             let id = t.allocate_id();
             let slot = t.track(0, id, 8000);
-            t.at_mut(slot).unwrap().owner = owner;
+            let session = t.at_mut(slot).unwrap();
+            (session.owner, session.conn) = (owner, conn);
             t.touch_from_elsewhere(100, slot, 3000);
             assert_eq!(t.session(id).unwrap().timeout_ms, timeout_ms);
         }

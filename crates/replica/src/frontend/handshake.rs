@@ -142,7 +142,9 @@ impl Replica {
         }
         if let Some(session) = self.sessions.at_mut(slot) {
             session.conn = Some(id);
-            session.owner = Owner::Here;
+            if !self.role.is_learner() {
+                session.owner = Owner::Here;
+            }
         }
     }
 

@@ -37,6 +37,7 @@ use crate::prep::is_fatal;
 use crate::reads::ReadContext;
 use crate::replica::{Forward, Replica, Role};
 use crate::replies;
+use crate::sessions::Owner;
 use crate::stats;
 
 /// Whether further frames of the connection may be delivered now.
@@ -154,6 +155,12 @@ impl Replica {
         if !is_alive {
             // Expired or closing: dropped silently; the closing txn closes the connection.
             return Flow::Continue;
+        }
+        // Who passes on what observers send goes by what a client sends, not by its arrival (member::relaying).
+        if self.role.is_learner()
+            && let Some(session) = conn.slot.and_then(|slot| self.sessions.at_mut(slot))
+        {
+            session.owner = Owner::Here;
         }
         let Some(op) = op.filter(|op| op.is_client_request()) else {
             let code = ErrorCode::Unimplemented;

@@ -266,6 +266,7 @@ impl Member {
     /// A quorum connection is gone.
     pub fn on_quorum_closed(&mut self, now: Now, conn: Conn) {
         self.cancel_snapshot(conn);
+        self.claims.forget(conn);
         self.peer.on_quorum_closed(at(now), conn, &mut self.fx);
     }
 

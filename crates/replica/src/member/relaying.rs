@@ -5,9 +5,9 @@
 //! clients and its observers is therefore kept here: whatever a session sends by a way that is older than one it
 //! has sent something by must not be executed any more (Java passes it on). A leader goes by who asked last
 //! whether the session lives, and tells whoever it refuses that the session has moved; a follower cannot tell
-//! one client that. So here a way counts as left only once the client has *sent* something by a later one: the
-//! question of an observer that the client gave up waiting for may come late (ZOOKEEPER-710), and refusing
-//! the way that the client really uses would refuse it for ever.
+//! one client that. So here a way counts as left only once the client has *sent* something by a later one, a read
+//! or a ping to this server too: the question of an observer that the client gave up waiting for may come late
+//! (ZOOKEEPER-710), and refusing the way that the client really uses would refuse it for ever.
 //!
 //! Nor is anything passed on that a Java leader does not survive. What may not be passed on still needs its
 //! answer, in order: in its place goes a request that every leader refuses.
@@ -23,7 +23,6 @@ use rookeeper_zab::{Conn, Forwarded};
 use super::Member;
 use crate::outbox::Outbox;
 use crate::prep;
-use crate::replica::Replica;
 use crate::sessions::Owner;
 
 impl Member {
@@ -35,13 +34,9 @@ impl Member {
     /// An observer's request, for the leader.
     pub(super) fn relay(&mut self, forwarded: &Forwarded) {
         let (session, cxid) = (forwarded.session, forwarded.cxid);
-        let is_write = forwarded.op != OpCode::Sync.as_i32();
-        let is_left = is_write && !self.speaks_for(forwarded.conn, session);
-        if is_left && self.replica.is_given_up_here(session) {
-            // Whether its client ever sent anything by this server is not known. The observer's clients come
-            // back, and the one that uses the session asks for it.
-            return self.peer.close_learner(forwarded.conn, &mut self.fx);
-        }
+        // A sync changes nothing, so it may be late; but what its client sees then is not to change behind it.
+        let is_sync = forwarded.op == OpCode::Sync.as_i32();
+        let is_left = !self.speaks_for(forwarded.conn, session) && !is_sync;
         let mut refused = Vec::new();
         let (op, body) = if !is_left && is_harmless(forwarded) {
             (forwarded.op, &forwarded.body[..])
@@ -93,14 +88,6 @@ impl Member {
     }
 }
 
-impl Replica {
-    /// Whether the client was connected to this server last, and is not any more.
-    fn is_given_up_here(&self, session: SessionId) -> bool {
-        let found = self.sessions.session(session);
-        found.is_some_and(|session| session.owner == Owner::Here && session.conn.is_none())
-    }
-}
-
 /// By which observers' ways a session may yet be heard.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
@@ -145,6 +132,14 @@ impl Claims {
             *owner = Owner::Learner(observer.0);
         }
         *owner == Owner::Learner(observer.0)
+    }
+
+    /// The observer is gone; what it asked for is of no use.
+    pub(super) fn forget(&mut self, observer: Conn) {
+        self.askers.retain(|_, askers| {
+            askers.retain(|&asker| asker != observer);
+            !askers.is_empty()
+        });
     }
 
     /// Now and then, so that what is kept stays in proportion to the sessions that live.
@@ -234,5 +229,15 @@ mod tests {
         claims.asked(SESSION, &mut owner, B);
         claims.forget_ended(|_| false);
         assert_eq!(claims.askers.len(), 1, "too few to be looked at");
+    }
+
+    #[test]
+    fn an_observer_that_is_gone_is_forgotten() {
+        let (mut claims, mut owner) = asked(&[A, B, C]);
+        claims.forget(B);
+        assert_eq!(claims.askers[&SESSION], [C]);
+        claims.forget(C);
+        assert!(claims.askers.is_empty());
+        assert!(claims.speaks(SESSION, &mut owner, A));
     }
 }
