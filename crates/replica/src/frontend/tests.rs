@@ -18,6 +18,7 @@ use crate::config::{LocalSessions, ReplicaConfig};
 use crate::outbox::{ConnId, Outbox};
 use crate::prep::PrepConfig;
 use crate::replica::{Forward, Parts, Replica, Role};
+use crate::sessions::Owner;
 
 const TIMEOUT_MS: i32 = 10_000;
 const EPHEMERAL: i32 = 1;
@@ -240,6 +241,25 @@ fn a_learner_expires_its_local_sessions_without_the_leader() {
     world.replica.tick(world.now, &mut world.wire);
     assert!(world.is_closed() && world.replica.sessions.is_empty());
     assert_eq!(world.forwarded(), []);
+}
+
+/// A leader goes by who asked last; a follower cannot know whether the client waited for the answer.
+#[test]
+fn to_a_follower_a_session_comes_by_way_of_itself_once_something_was_sent() {
+    for (role, on_arrival) in [(Role::Following, Owner::Learner(7)), (Role::Leading, Owner::Here)] {
+        let mut world = World::new(role, LocalSessions::Off);
+        let session = SessionId(0x77);
+        let slot = world.replica.sessions.track(world.now.mono_ms(), session, TIMEOUT_MS);
+        world.replica.sessions.at_mut(slot).unwrap().owner = Owner::Learner(7);
+        let owner = |world: &World| world.replica.sessions.session(session).unwrap().owner;
+        world.connect(session, None);
+        if role.is_learner() {
+            world.replica.on_revalidated(session, true, &mut world.wire);
+        }
+        assert_eq!((world.frames().len(), owner(&world)), (1, on_arrival));
+        world.send(-2, OpCode::Ping, &[]);
+        assert_eq!((world.frames().len(), owner(&world)), (1, Owner::Here));
+    }
 }
 
 #[test]
