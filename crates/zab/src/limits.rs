@@ -21,6 +21,10 @@ pub const ELECTION_ADDRESS_BYTES: usize = 2048;
 pub const ELECTION_STRANGERS: usize = 64;
 /// Peers outside the configuration that get an answer on the election port (joiners, observers).
 pub const ELECTION_GUESTS: usize = 256;
+/// Servers whose last answer on the election port is remembered.
+pub const ELECTION_ANSWERS: usize = 1024;
+/// The same answer to the same question is not given again before. Less than anybody waits to ask again.
+pub const ELECTION_ANSWER_PAUSE: Duration = Duration::from_millis(100);
 /// How long an election connection may take for its initial message, or for any other once begun.
 pub const ELECTION_INTRODUCTION: Duration = Duration::from_secs(10);
 /// Pause before an election connection that failed is dialled again.

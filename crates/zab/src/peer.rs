@@ -113,6 +113,8 @@ pub struct Peer {
     answered: BTreeSet<Sid>,
     /// An observer that has lost its leader does not look for one before (`observer.election.DelayMs`).
     pause_until: Option<Instant>,
+    /// What others were answered last.
+    answers: BTreeMap<Sid, election_port::Answer>,
     /// Votes that came while settling.
     early: BTreeMap<Sid, Notification>,
     /// The configuration the messenger works with.
@@ -176,6 +178,7 @@ impl Peer {
             told: None,
             answered: BTreeSet::new(),
             pause_until: None,
+            answers: BTreeMap::new(),
             early: BTreeMap::new(),
             known: start.committed.clone(),
             core: Core {
@@ -416,7 +419,11 @@ impl Peer {
             self.on_config_changed(now, fx);
         }
         let Role::Settling(leave) = &mut self.role else { return };
-        if !self.core.store.is_settled() && !planted!(self.core, VoteBeyondDurable) {
+        let is_settled = match planted!(self.core, VoteBeyondDurable) {
+            true => self.core.store.are_epochs_settled(),
+            false => self.core.store.is_settled(),
+        };
+        if !is_settled {
             return;
         }
         if std::mem::take(&mut leave.is_in_doubt) {

@@ -76,7 +76,12 @@ impl Store {
 
     /// Whether everything asked for has been reported.
     pub fn is_settled(&self) -> bool {
-        self.is_log_settled() && self.pending_accepted.is_none() && self.pending_current.is_none()
+        self.is_log_settled() && self.are_epochs_settled()
+    }
+
+    /// The same for the epochs alone.
+    pub fn are_epochs_settled(&self) -> bool {
+        self.pending_accepted.is_none() && self.pending_current.is_none()
     }
 
     /// The same for the log alone.

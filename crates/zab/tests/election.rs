@@ -162,3 +162,49 @@ fn who_elected_a_server_that_follows_another_looks_again_at_once() {
         assert_eq!(bench.peer.state(), state);
     }
 }
+
+/// A voter that is behind the round of an observer answers each vote of the observer's, and that one each of its.
+#[test]
+fn nobody_is_answered_the_same_twice_at_once() {
+    let mut bench = Bench::new(true);
+    bench.peer.on_election_connected(Instant(1), Sid(1), Conn(1), &mut bench.fx);
+    bench.settle();
+    let mut asked = Notification {
+        state: ServerState::Looking,
+        leader: Sid(1),
+        zxid: Zxid::new(1, 1),
+        round: 0,
+        epoch: 1,
+        version: 2,
+        config: Some("version=0".to_owned()),
+    };
+    let mut answers = |asked: &Notification, millis: std::ops::Range<u64>| {
+        bench.others.clear();
+        for at in millis {
+            let now = Instant(1 + at * MS);
+            bench.peer.on_election_drained(now, Conn(1), &mut bench.fx);
+            bench.peer.on_election_bytes(now, Conn(1), &asked.to_frame(), &mut bench.fx);
+            bench.settle();
+        }
+        let is_sent = |effect: &&Effect| matches!(effect, Effect::SendElection { .. });
+        bench.others.iter().filter(is_sent).count()
+    };
+    assert_eq!(answers(&asked, 10..60), 1);
+    assert_eq!(answers(&asked, 60..160), 1, "who asks again later is answered");
+    asked.round = -1;
+    assert_eq!(answers(&asked, 160..170), 1, "another question");
+}
+
+/// It is not told who was elected.
+#[test]
+fn an_observer_never_waits_long_before_it_asks_again() {
+    let mut bench = Bench::new(true);
+    let mut now = Instant(1);
+    for _ in 0..20 {
+        let due = bench.peer.next_deadline().expect("it looks for a leader");
+        assert!(due <= now + rookeeper_zab::limits::NOTIFICATION_POLL);
+        now = due;
+        bench.peer.on_time(now, &mut bench.fx);
+        bench.settle();
+    }
+}

@@ -85,7 +85,12 @@ impl Election {
         stands: bool,
         intervals: (Duration, Duration),
     ) -> Self {
-        let (interval, interval_max) = intervals;
+        let (interval, mut interval_max) = intervals;
+        if own.leader != sid || own.zxid == Zxid::UNKNOWN {
+            // Others elect without this server and do not tell it the outcome. One that did not answer, because
+            // it was about to lose its leader, may have another one soon.
+            interval_max = interval_max.min(limits::NOTIFICATION_POLL.max(interval));
+        }
         let mut election = Self {
             sid,
             own,

@@ -10,7 +10,25 @@ use crate::election::messenger::Directory;
 use crate::election::{Election, Step as ElectionStep, Surroundings, Vote};
 use crate::ensemble::EnsembleConfig;
 use crate::leave::Step;
+use crate::limits;
 use crate::time::Instant;
+
+/// A vote that was told because somebody asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    /// That of whoever asked.
+    round: i64,
+    vote: Vote,
+    state: ServerState,
+    at: Instant,
+}
+
+impl Answer {
+    fn is_repeated_by(&self, next: &Self) -> bool {
+        (self.round, self.vote, self.state) == (next.round, next.vote, next.state)
+            && next.at < self.at + limits::ELECTION_ANSWER_PAUSE
+    }
+}
 
 impl Peer {
     /// A dial asked for by `ConnectElection` succeeded.
@@ -71,7 +89,7 @@ impl Peer {
         if !joint.is_voter(from) {
             if !matches!(self.role, Role::Settling(_)) {
                 let reply = Vote { round: self.round, ..self.vote() };
-                self.tell(now, from, reply, fx);
+                self.answer(now, from, n.round, reply, fx);
             }
             return;
         }
@@ -83,13 +101,13 @@ impl Peer {
                 let mine = *election.proposal();
                 let is_first = n.round == mine.round && self.answered.insert(from);
                 if n.state == ServerState::Looking && (n.round < mine.round || is_first) {
-                    self.tell(now, from, mine, fx);
+                    self.answer(now, from, n.round, mine, fx);
                 }
                 self.step_election(now, fx, |election, at| election.on_vote(now, from, &n, at));
             }
             _ if n.state == ServerState::Looking => {
                 let vote = self.vote;
-                self.tell(now, from, vote, fx);
+                self.answer(now, from, n.round, vote, fx);
                 let is_later = vote.round < n.round;
                 let outcome = match &mut self.role {
                     Role::Leading(leader) if is_later => leader.on_deserted(from),
@@ -139,6 +157,23 @@ impl Peer {
         if !config.members.is_empty() && self.core.activate_config(config.into(), fx) {
             self.after(now, fx);
         }
+    }
+
+    /// Tells who has asked in its `round`; nobody twice at once. (An observer and a voter that is behind its round
+    /// would answer each other as fast as the network carries it, for as long as there is no leader; Java's do.)
+    fn answer(&mut self, now: Instant, to: Sid, round: i64, vote: Vote, fx: &mut Effects) {
+        if limits::ELECTION_ANSWERS < self.answers.len() {
+            self.answers.clear();
+        }
+        let answer = Answer { round, vote, state: self.state(), at: now };
+        let last = self.answers.insert(to, answer);
+        if let Some(last) = last
+            && last.is_repeated_by(&answer)
+        {
+            self.answers.insert(to, last);
+            return;
+        }
+        self.tell(now, to, vote, fx);
     }
 
     fn tell(&mut self, now: Instant, to: Sid, vote: Vote, fx: &mut Effects) {
