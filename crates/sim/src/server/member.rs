@@ -169,7 +169,8 @@ impl Ensemble {
     pub(crate) fn heard(&mut self, ctx: &mut Ctx, now: Now, session: SessionId) {
         self.heard_ms.insert(session, now.mono_ms());
         if self.serving().is_some() {
-            ctx.facts.heard_us.insert(session, ctx.now_us);
+            let window_us = 1000 * told_within_ms(ctx);
+            ctx.facts.heard.entry(session).or_default().note(ctx.now_us, window_us);
         }
     }
 
@@ -539,9 +540,11 @@ impl Ensemble {
         // Where nothing fails, what a learner hears reaches the leader within a tick.
         let tick_ms = ctx.plan.replica.tick_time_ms;
         let quiet_us = ctx.quiet_us();
-        let heard_us = ctx.facts.heard_us.get(&session).copied().unwrap_or(0);
-        let silent_ms = ctx.now_us.saturating_sub(heard_us) / 1000;
-        if 1000 * (timeout_ms + tick_ms) < quiet_us && silent_ms + tick_ms + 500 < timeout_ms {
+        let known_us = ctx.now_us.saturating_sub(1000 * told_within_ms(ctx));
+        let heard = ctx.facts.heard.get(&session).and_then(|heard| heard.last_before(known_us));
+        let silent_ms = ctx.now_us.saturating_sub(heard.unwrap_or(0)) / 1000;
+        if 1000 * (timeout_ms + tick_ms) < quiet_us && silent_ms + told_within_ms(ctx) < timeout_ms
+        {
             let what = format!(
                 "session {session} (time-out {timeout_ms} ms) expired, heard of {silent_ms} ms ago"
             );
@@ -609,6 +612,11 @@ impl Ensemble {
         let tree = self.member.replica().tree();
         digest::compare(tree, &ctx.history.model, tree.last_zxid(), &who)
     }
+}
+
+/// Where nothing fails a leader knows what a learner has heard by then: a tick, and the time on the way.
+fn told_within_ms(ctx: &Ctx) -> u64 {
+    ctx.plan.replica.tick_time_ms + 500
 }
 
 /// For the trace.

@@ -11,7 +11,7 @@ pub mod membership;
 pub mod primary_integrity;
 pub mod promises;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use rookeeper_proto::{SessionId, Zxid};
@@ -27,8 +27,27 @@ pub struct Facts {
     pub serving: BTreeMap<usize, u32>,
     /// Who belongs to the ensemble.
     pub members: membership::Membership,
-    /// When a server in step last took a request of a session.
-    pub heard_us: BTreeMap<SessionId, u64>,
+    /// When servers in step took requests of a session.
+    pub heard: BTreeMap<SessionId, Heard>,
+}
+
+/// When something was heard, oldest first: of late, and the last time before that.
+#[derive(Debug, Default)]
+pub struct Heard(VecDeque<u64>);
+
+impl Heard {
+    /// Something was heard; nobody will ask for what was known longer than `window_us` ago but the last of it.
+    pub fn note(&mut self, now_us: u64, window_us: u64) {
+        while self.0.get(1).is_some_and(|&next_us| next_us + window_us <= now_us) {
+            self.0.pop_front();
+        }
+        self.0.push_back(now_us);
+    }
+
+    /// The last time not after `until_us`.
+    pub fn last_before(&self, until_us: u64) -> Option<u64> {
+        self.0.iter().rev().copied().find(|&at_us| at_us <= until_us)
+    }
 }
 
 impl Facts {
