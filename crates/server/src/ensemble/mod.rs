@@ -5,6 +5,7 @@
 
 pub(crate) mod config_files;
 mod dial;
+mod history;
 mod oracle;
 pub(crate) mod start;
 
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 use rookeeper_net::{ConnId, Io, ListenOptions, ListenerTag, Waker};
 use rookeeper_proto::Sid;
 use rookeeper_proto::quorum::ServerState;
-use rookeeper_replica::durable::history;
 use rookeeper_replica::{IoEffect, Member, Now, Outbox};
 use rookeeper_storage::Disk;
 use rookeeper_zab::{Conn, EnsembleConfig, HistoryAnswer};
@@ -25,6 +25,7 @@ use rookeeper_zab::{Conn, EnsembleConfig, HistoryAnswer};
 use crate::mailbox::Mailbox;
 use config_files::ConfigFiles;
 use dial::{Dials, Target};
+use history::{Histories, Source};
 use oracle::OracleFile;
 
 /// Connections accepted on the election port.
@@ -46,8 +47,8 @@ pub(crate) enum Port {
 pub(crate) enum Answer {
     /// A name was resolved (or not).
     Resolved { tag: u32, addresses: Vec<SocketAddr> },
-    /// The log was read.
-    History { conn: Conn, answer: HistoryAnswer },
+    /// The log was read, or `has_more` of what was wanted.
+    History { conn: Conn, answer: HistoryAnswer, has_more: bool },
 }
 
 /// This server's place in the ensemble.
@@ -81,8 +82,8 @@ pub(crate) struct Place {
 pub(crate) struct Ensemble {
     pub(crate) member: Box<Member>,
     place: Place,
-    disk: Arc<dyn Disk>,
     answers: Arc<Mailbox<Answer>>,
+    histories: Histories,
     waker: Waker,
     dials: Dials,
     ports: BTreeMap<Conn, Port>,
@@ -99,13 +100,21 @@ pub(crate) struct Ensemble {
 
 impl Ensemble {
     pub(crate) fn new(member: Member, place: Place, disk: Arc<dyn Disk>, waker: Waker) -> Self {
+        let answers: Arc<Mailbox<Answer>> = Arc::default();
+        let source = Source {
+            disk,
+            log_dir: place.log_dir.clone(),
+            record_bytes_max: place.record_bytes_max,
+            answers: Arc::clone(&answers),
+            waker: waker.clone(),
+        };
         Self {
             member: Box::new(member),
             dials: Dials::new(place.dial_timeout),
             oracle: place.oracle.clone().map(|path| OracleFile::new(path, Instant::now())),
             place,
-            disk,
-            answers: Arc::default(),
+            answers,
+            histories: Histories::new(source),
             waker,
             ports: BTreeMap::new(),
             undrained: Vec::new(),
@@ -158,6 +167,7 @@ impl Ensemble {
             self.dial_failed(now, dial, io);
             return true;
         }
+        self.histories.forget(conn);
         match self.ports.remove(&conn) {
             Some(Port::Election) => self.member.on_election_closed(now, conn),
             Some(Port::Quorum) => self.member.on_quorum_closed(now, conn),
@@ -214,7 +224,12 @@ impl Ensemble {
                         self.dial_failed(now, dial, io);
                     }
                 }
-                Answer::History { conn, answer } => self.member.on_history(now, conn, answer),
+                Answer::History { conn, answer, has_more } => {
+                    if !has_more {
+                        self.histories.forget(conn);
+                    }
+                    self.member.on_history(now, conn, answer);
+                }
             }
         }
         self.inbox = inbox;
@@ -253,10 +268,11 @@ impl Ensemble {
                 IoEffect::Send { conn, bytes } => self.send(conn, &bytes, io),
                 IoEffect::Close { conn } => {
                     self.ports.remove(&conn);
+                    self.histories.forget(conn);
                     io.close_after_flush(ConnId::from_u64(conn.0));
                 }
                 IoEffect::ReadHistory { conn, after, through } => {
-                    self.read_history(conn, after, through);
+                    self.histories.read(conn, (after, through));
                 }
                 // The log is handed this turn's records behind these: the file is there first.
                 IoEffect::SaveLastSeenConfig(config) => self.place.files.save_last_seen(&config),
@@ -311,28 +327,6 @@ impl Ensemble {
             answers.put(Answer::Resolved { tag, addresses });
             waker.wake();
         });
-    }
-
-    fn read_history(
-        &self,
-        conn: Conn,
-        after: rookeeper_proto::Zxid,
-        through: rookeeper_proto::Zxid,
-    ) {
-        let (disk, place) = (Arc::clone(&self.disk), self.place.clone());
-        let (answers, waker) = (Arc::clone(&self.answers), self.waker.clone());
-        let read = move || {
-            let answer =
-                history::read(&*disk, &place.log_dir, place.record_bytes_max, after, through);
-            answers.put(Answer::History { conn, answer });
-            waker.wake();
-        };
-        let spawned = std::thread::Builder::new().name("rookeeper-history".to_owned()).spawn(read);
-        if spawned.is_err() {
-            let answer = HistoryAnswer::Unavailable;
-            self.answers.put(Answer::History { conn, answer });
-            self.waker.wake();
-        }
     }
 
     /// The quorum port is open exactly while this server leads, and that for observers while it serves as a
