@@ -277,7 +277,8 @@ fn host_and_ports(text: &str) -> Result<Vec<&str>, ConfigError> {
 }
 
 fn address(host: &str, port: &str) -> Result<HostPort, ConfigError> {
-    if !is_host(host) {
+    let name = host.trim();
+    if !name.is_empty() && !is_host(name) {
         return Err(ConfigError::config(format!("\"{host}\" is no host's name or address"))
             .remedy("write a name, an IPv4 address, or an IPv6 address as [::1]"));
     }
