@@ -85,7 +85,8 @@ impl Replica {
                     self.answer_write(now, origin, in_flight.zxid, &record.txn, &applied, outbox);
                     self.answer_held(now, origin.conn, outbox);
                 }
-                self.let_go_moved(record.header.session, outbox);
+                let waiting = origin.map(|origin| origin.conn);
+                self.let_go_moved(record.header.session, waiting, outbox);
             }
         }
     }

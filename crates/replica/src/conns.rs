@@ -17,8 +17,10 @@ use crate::sessions::SessionSlot;
 pub enum Stage {
     /// Nothing but perhaps part of its ConnectRequest has arrived.
     Fresh,
-    /// Its session is being created or checked; nothing is read meanwhile.
+    /// Its session is being created; nothing is read meanwhile.
     Connecting,
+    /// Learner: the leader is asked whether its session lives; nothing is read meanwhile.
+    Asking,
     /// It speaks for a session.
     Established,
     /// It is closing; frames are ignored.
@@ -82,6 +84,8 @@ pub struct Conn {
     pub ids: Identities,
     /// Unanswered requests; empty means a read may be answered at once.
     pub pending: VecDeque<Pending>,
+    /// The last txn of its session came by another way: the client may have left it.
+    pub is_overtaken: bool,
     /// Whether the shell was told to stop delivering frames.
     pub is_paused: bool,
     /// When it was accepted.
@@ -193,6 +197,7 @@ impl Conns {
             timeout_ms: 0,
             ids: Identities::of_address(peer.ip()),
             pending: VecDeque::new(),
+            is_overtaken: false,
             is_paused: false,
             accepted_ms: now.mono_ms(),
             stats: ConnStats { established_wall_ms: now.wall_ms, ..ConnStats::default() },

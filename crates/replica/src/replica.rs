@@ -211,6 +211,9 @@ impl Replica {
         session: SessionId,
         origin: Option<Origin>,
     ) -> Zxid {
+        if origin.is_some() {
+            self.claim(session, Owner::Here);
+        }
         let server = Identities::default();
         let ids = match origin.and_then(|origin| self.conns.at(origin.conn)) {
             Some(conn) => &conn.ids,
@@ -239,6 +242,19 @@ impl Replica {
     /// Leader: as of now.
     pub(crate) fn set_membership(&mut self, membership: Option<Membership>) {
         self.membership = membership;
+    }
+
+    /// Something of a session came by way of `from`. The first way under a leader counts, until another server
+    /// asks whether the session lives (Java: `SessionTrackerImpl.checkSession`): who was kept while there was no
+    /// leader is not asked for, and might have been left.
+    pub(crate) fn claim(&mut self, session: SessionId, from: Owner) {
+        if let Some(slot) = self.sessions.find(session)
+            && let Some(session) = self.sessions.at_mut(slot)
+            && session.owner == Owner::Nobody
+            && !session.is_local
+        {
+            session.owner = from;
+        }
     }
 
     /// What is known of the session of a write that came by way of `from`.

@@ -39,13 +39,19 @@ pub struct Session {
     pub is_touched: bool,
     /// Known to this server alone.
     pub is_local: bool,
+    /// How many connections of this server it has had.
+    pub binds: u32,
+    /// Learner: its client has sent something on the last of them.
+    pub has_spoken: bool,
+    /// Learner: how often the leader was asked whether it lives, and has not answered.
+    pub questions: u32,
 }
 
 /// Leader, and a follower that serves observers: by which way the writes of a session come.
 ///
 /// It stays when the connection behind it has gone: what the session sent by an older way may still
 /// arrive, and must not be executed behind what it sent by this one. Only a client that comes back
-/// (`Owner::Here`, or a learner that asks whether the session lives) changes it; a follower waits until it has
+/// (`Owner::Here`, or a learner that asks whether the session lives) changes it; for a follower, once it has
 /// sent something (`member::relaying`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
@@ -129,6 +135,9 @@ impl SessionTracker {
             owner: Owner::Nobody,
             is_touched: false,
             is_local: false,
+            questions: 0,
+            binds: 0,
+            has_spoken: false,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -216,11 +225,19 @@ impl SessionTracker {
     }
 
     /// Notes a sign of life that a learner tells of, and the time-out it knows. That of a client that is
-    /// connected here is known better here: the word of the server it left may be late. (Java keeps none; a
-    /// touch lasts as long as whoever sends it says.)
-    pub fn touch_from_elsewhere(&mut self, now_ms: u64, slot: SessionSlot, timeout_ms: i32) {
+    /// connected here is known better here: the word of the server it left may be late. A leader, other than a
+    /// learner, knows whether its client has left it since. (Java keeps none; a touch lasts as long as whoever
+    /// sends it says.)
+    pub fn touch_from_elsewhere(
+        &mut self,
+        now_ms: u64,
+        slot: SessionSlot,
+        timeout_ms: i32,
+        leads: bool,
+    ) {
+        let is_left = |session: &Session| leads && matches!(session.owner, Owner::Learner(_));
         match self.at(slot) {
-            Some(session) if session.owner == Owner::Here && session.conn.is_some() => {
+            Some(session) if session.conn.is_some() && !is_left(session) => {
                 self.touch(now_ms, slot)
             }
             _ => self.touch_with(now_ms, slot, timeout_ms),
@@ -408,15 +425,20 @@ mod tests {
     #[test]
     fn a_late_word_of_the_server_it_left_does_not_shorten_a_sessions_time_out() {
         let here = Some(ConnId { index: 0, generation: 1 });
-        for (owner, conn, timeout_ms) in
-            [(Owner::Here, here, 8000), (Owner::Here, None, 3000), (Owner::Learner(7), None, 3000)]
-        {
+        for (leads, owner, conn, timeout_ms) in [
+            (true, Owner::Here, here, 8000),
+            (true, Owner::Nobody, here, 8000),
+            (true, Owner::Here, None, 3000),
+            (true, Owner::Learner(7), here, 3000),
+            (false, Owner::Learner(7), here, 8000),
+            (false, Owner::Learner(7), None, 3000),
+        ] {
             let mut t = tracker();
             let id = t.allocate_id();
             let slot = t.track(0, id, 8000);
             let session = t.at_mut(slot).unwrap();
             (session.owner, session.conn) = (owner, conn);
-            t.touch_from_elsewhere(100, slot, 3000);
+            t.touch_from_elsewhere(100, slot, 3000, leads);
             assert_eq!(t.session(id).unwrap().timeout_ms, timeout_ms);
         }
     }

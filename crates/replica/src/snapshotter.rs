@@ -159,10 +159,11 @@ impl Replica {
         match self.snapshotter.state {
             State::Idle | State::Writing => false,
             State::Wanted => match self.role {
+                Role::Standalone => true,
                 Role::Looking => false,
-                // (epoch, 0) is no record: whoever restarts from it has nothing in common with the logs of others.
-                Role::Leading => self.tree.last_zxid().counter() != 0,
-                _ => true,
+                // A leader that has written nothing stands at (epoch, 0), which is no record: whoever restarts from
+                // it has nothing in common with the logs of others.
+                _ => self.tree.last_zxid().counter() != 0,
             },
             State::Serialising(_) => true,
         }

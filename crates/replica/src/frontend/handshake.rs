@@ -142,9 +142,9 @@ impl Replica {
         }
         if let Some(session) = self.sessions.at_mut(slot) {
             session.conn = Some(id);
-            if !self.role.is_learner() {
-                session.owner = Owner::Here;
-            }
+            session.owner = Owner::Here;
+            session.has_spoken = false;
+            session.binds = session.binds.wrapping_add(1);
         }
     }
 
@@ -160,6 +160,12 @@ impl Replica {
         // The session may be so young that its creation is not applied here yet.
         let slot = self.sessions.track(now.mono_ms(), session, timeout_ms);
         self.bind(id, session, slot);
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.stage = Stage::Asking;
+        }
+        if let Some(session) = self.sessions.at_mut(slot) {
+            session.questions += 1;
+        }
         self.forwards.push(Forward::Revalidate { session, timeout_ms });
         self.stats.quorum.revalidations += 1;
         outbox.pause(id);
@@ -181,10 +187,16 @@ impl Replica {
             }
             return;
         }
-        let Some(id) = self.sessions.session(session).and_then(|session| session.conn) else {
+        let slot = self.sessions.find(session);
+        let Some(found) = slot.and_then(|slot| self.sessions.at_mut(slot)) else { return };
+        found.questions = found.questions.saturating_sub(1);
+        let Some(id) = found.conn else { return };
+        if is_valid && 0 < found.questions {
+            // The answer to an older connection. Behind its question another server may have asked, and the leader
+            // must hear of this one's before it hears what its client sends.
             return;
-        };
-        if self.conns.at(id).is_none_or(|conn| conn.stage != Stage::Connecting) {
+        }
+        if self.conns.at(id).is_none_or(|conn| conn.stage != Stage::Asking) {
             return;
         }
         if is_valid {

@@ -131,7 +131,7 @@ impl Replica {
             Stage::Established => self.on_request(now, id, frame, outbox),
             Stage::Fresh => self.on_connect_request(now, id, frame, outbox),
             // Paused or closing: the shell delivers nothing, and what it does is not for us.
-            Stage::Connecting | Stage::Closing => Flow::Stop,
+            Stage::Connecting | Stage::Asking | Stage::Closing => Flow::Stop,
         }
     }
 
@@ -156,11 +156,11 @@ impl Replica {
             // Expired or closing: dropped silently; the closing txn closes the connection.
             return Flow::Continue;
         }
-        // Who passes on what observers send goes by what a client sends, not by its arrival (member::relaying).
         if self.role.is_learner()
             && let Some(session) = conn.slot.and_then(|slot| self.sessions.at_mut(slot))
         {
             session.owner = Owner::Here;
+            session.has_spoken = true;
         }
         let Some(op) = op.filter(|op| op.is_client_request()) else {
             let code = ErrorCode::Unimplemented;

@@ -28,6 +28,7 @@ use crate::conns::{Conn, Pending, Stage};
 use crate::frontend::Flow;
 use crate::outbox::{ConnId, Outbox};
 use crate::replica::{Replica, Role};
+use crate::sessions::Owner;
 
 /// What a learner knows of the leader it has just lost.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,7 @@ impl Replica {
     /// Until when the client may be answered without a leader, if at all.
     fn kept_until_ms(&self, id: ConnId, lost: &LostLeader) -> Option<u64> {
         let is_idle = |conn: &&Conn| conn.stage == Stage::Established && conn.pending.is_empty();
-        let conn = self.conns.at(id).filter(is_idle)?;
+        let conn = self.conns.at(id).filter(is_idle).filter(|conn| !conn.is_overtaken)?;
         let session = self.sessions.at(conn.slot?)?;
         if session.is_local || session.is_closing {
             return None;
@@ -124,13 +125,22 @@ impl Replica {
         }
     }
 
-    /// A txn of this session was committed. Nothing that a kept connection sent was undecided when the leader
-    /// was lost, so it was written elsewhere.
-    pub(crate) fn let_go_moved(&mut self, session: SessionId, outbox: &mut impl Outbox) {
-        if self.quiet.is_some()
-            && let Some(id) = self.sessions.session(session).and_then(|session| session.conn)
-        {
+    /// A txn of this session was committed, for which `waiting` has waited here. Nothing that a kept connection
+    /// sent was undecided when the leader was lost: if there is one, it was written elsewhere. Later on that is
+    /// only noted: it may also have been sent by an older connection to this very server.
+    pub(crate) fn let_go_moved(
+        &mut self,
+        session: SessionId,
+        waiting: Option<ConnId>,
+        outbox: &mut impl Outbox,
+    ) {
+        let Some(id) = self.sessions.session(session).and_then(|session| session.conn) else {
+            return;
+        };
+        if self.quiet.is_some() {
             self.let_go(id, outbox);
+        } else if let Some(conn) = self.conns.at_mut(id) {
+            conn.is_overtaken = waiting != Some(id);
         }
     }
 
@@ -213,6 +223,10 @@ impl Replica {
                 continue;
             };
             self.bind(kept.conn, kept.session, slot);
+            if let Some(session) = self.sessions.at_mut(slot) {
+                // It was not asked for: whoever sends something first is believed ([`Replica::claim`]).
+                session.owner = Owner::Nobody;
+            }
             // The next leader knows the time-out of the session's creation; the client may have come back with
             // another since, as which it is alive still.
             self.sessions.touch_with(now.mono_ms(), slot, kept.timeout_ms);

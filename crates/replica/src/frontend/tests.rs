@@ -243,23 +243,86 @@ fn a_learner_expires_its_local_sessions_without_the_leader() {
     assert_eq!(world.forwarded(), []);
 }
 
-/// A leader goes by who asked last; a follower cannot know whether the client waited for the answer.
+/// A follower that serves observers has to know (`member::relaying`).
 #[test]
-fn to_a_follower_a_session_comes_by_way_of_itself_once_something_was_sent() {
-    for (role, on_arrival) in [(Role::Following, Owner::Learner(7)), (Role::Leading, Owner::Here)] {
-        let mut world = World::new(role, LocalSessions::Off);
-        let session = SessionId(0x77);
-        let slot = world.replica.sessions.track(world.now.mono_ms(), session, TIMEOUT_MS);
-        world.replica.sessions.at_mut(slot).unwrap().owner = Owner::Learner(7);
-        let owner = |world: &World| world.replica.sessions.session(session).unwrap().owner;
+fn a_follower_knows_whether_a_client_has_sent_anything() {
+    let mut world = World::new(Role::Following, LocalSessions::Off);
+    let session = SessionId(0x77);
+    let state = |world: &World| {
+        let found = world.replica.sessions.session(session).unwrap();
+        (found.owner, found.binds, found.has_spoken)
+    };
+    for binds in 1..=2 {
         world.connect(session, None);
-        if role.is_learner() {
-            world.replica.on_revalidated(session, true, &mut world.wire);
-        }
-        assert_eq!((world.frames().len(), owner(&world)), (1, on_arrival));
+        world.replica.on_revalidated(session, true, &mut world.wire);
+        assert_eq!(state(&world), (Owner::Here, binds, false));
         world.send(-2, OpCode::Ping, &[]);
-        assert_eq!((world.frames().len(), owner(&world)), (1, Owner::Here));
+        assert_eq!(state(&world), (Owner::Here, binds, true));
+        world.replica.on_closed(CONN);
+        assert_eq!(state(&world), (Owner::Here, binds, true));
     }
+}
+
+/// A client that came to another server left this connection, which does not know it.
+#[test]
+fn who_has_written_elsewhere_is_not_kept_without_a_leader() {
+    let mut world = World::new(Role::Following, LocalSessions::Off);
+    let session = SessionId(0x77);
+    world.replica.sessions.track(world.now.mono_ms(), session, TIMEOUT_MS);
+    world.connect(session, None);
+    world.replica.on_revalidated(session, true, &mut world.wire);
+    let is_overtaken = |world: &World| world.replica.conns.at(CONN).unwrap().is_overtaken;
+    for (cxid, is_sent_here) in [(1, true), (2, false), (3, true)] {
+        if is_sent_here {
+            world.create(cxid, "/a", 0);
+        }
+        let (op, zxid) = (OpCode::Error.as_i32(), Zxid(i64::from(cxid)));
+        let mut record = Vec::new();
+        TxnHeader { session, cxid, zxid, time_ms: 1, op }.write(&mut record);
+        record.put_i32(ErrorCode::NodeExists.as_i32());
+        world.replica.append(zxid, record.into());
+        world.replica.on_committed(world.now, zxid, &mut world.wire);
+        assert_eq!(is_overtaken(&world), !is_sent_here);
+    }
+}
+
+/// What the client sends must reach the leader behind the question by which this server speaks for it.
+#[test]
+fn only_the_answer_to_the_last_question_opens_a_connection() {
+    let mut world = World::new(Role::Following, LocalSessions::Off);
+    let session = SessionId(0x77);
+    assert_eq!(world.connect(session, None), Flow::Stop);
+    world.replica.on_closed(CONN);
+    assert_eq!(world.connect(session, None), Flow::Stop);
+    // The session was local elsewhere, and is made a global one (simulator, 2008).
+    let (op, zxid) = (OpCode::CreateSession.as_i32(), Zxid(1));
+    let mut record = Vec::new();
+    TxnHeader { session, cxid: 0, zxid, time_ms: 1, op }.write(&mut record);
+    record.put_i32(TIMEOUT_MS);
+    world.replica.append(zxid, record.into());
+    world.replica.on_committed(world.now, zxid, &mut world.wire);
+    assert_eq!(world.frames().len(), 0, "it was not created for this client");
+    for answers in [0, 1] {
+        world.replica.on_revalidated(session, true, &mut world.wire);
+        assert_eq!(world.frames().len(), answers);
+    }
+}
+
+/// Java: `SessionTrackerImpl.checkSession`.
+#[test]
+fn the_first_way_under_a_leader_counts() {
+    let mut world = World::new(Role::Leading, LocalSessions::Off);
+    let session = SessionId(0x77);
+    world.replica.sessions.track(world.now.mono_ms(), session, TIMEOUT_MS);
+    let owner = |world: &World| world.replica.sessions.session(session).unwrap().owner;
+    for _ in 0..2 {
+        world.replica.claim(session, Owner::Learner(1));
+        world.replica.claim(session, Owner::Learner(2));
+        assert_eq!(owner(&world), Owner::Learner(1));
+    }
+    assert!(world.replica.on_revalidate(world.now, 2, session, TIMEOUT_MS));
+    world.replica.claim(session, Owner::Learner(1));
+    assert_eq!(owner(&world), Owner::Learner(2));
 }
 
 #[test]

@@ -22,6 +22,7 @@ impl Member {
         if self.replica.role() != Role::Leading {
             return;
         }
+        self.replica.claim(forwarded.session, Owner::Learner(forwarded.conn.0));
         if forwarded.op == OpCode::Sync.as_i32() {
             // Behind everything prepared so far.
             let behind = self.replica.prep.last_zxid();
@@ -117,7 +118,8 @@ impl Replica {
     pub(crate) fn on_touches(&mut self, now: Now, sessions: &[(SessionId, i32)]) {
         for &(session, timeout_ms) in sessions {
             if let Some(slot) = self.sessions.find(session) {
-                self.sessions.touch_from_elsewhere(now.mono_ms(), slot, timeout_ms);
+                let leads = self.role == Role::Leading;
+                self.sessions.touch_from_elsewhere(now.mono_ms(), slot, timeout_ms, leads);
             }
         }
     }

@@ -5,9 +5,13 @@
 //! clients and its observers is therefore kept here: whatever a session sends by a way that is older than one it
 //! has sent something by must not be executed any more (Java passes it on). A leader goes by who asked last
 //! whether the session lives, and tells whoever it refuses that the session has moved; a follower cannot tell
-//! one client that. So here a way counts as left only once the client has *sent* something by a later one, a read
-//! or a ping to this server too: the question of an observer that the client gave up waiting for may come late
-//! (ZOOKEEPER-710), and refusing the way that the client really uses would refuse it for ever.
+//! one client that. And the question of an observer that the client gave up waiting for may come late
+//! (ZOOKEEPER-710): refusing the way that the client really uses would refuse it for ever. So there are three cases:
+//!
+//! * nobody asked later: the request is passed on;
+//! * the client has sent something by a later way, a read or a ping to this server too: it is refused;
+//! * somebody asked later, and nothing has come by that way: either may be the one in use. The observer is let
+//!   go; its clients come back, and ask.
 //!
 //! Nor is anything passed on that a Java leader does not survive. What may not be passed on still needs its
 //! answer, in order: in its place goes a request that every leader refuses.
@@ -23,7 +27,7 @@ use rookeeper_zab::{Conn, Forwarded};
 use super::Member;
 use crate::outbox::Outbox;
 use crate::prep;
-use crate::sessions::Owner;
+use crate::sessions::{Owner, Session};
 
 impl Member {
     /// Whether the connection is that of an observer which this follower serves.
@@ -34,9 +38,13 @@ impl Member {
     /// An observer's request, for the leader.
     pub(super) fn relay(&mut self, forwarded: &Forwarded) {
         let (session, cxid) = (forwarded.session, forwarded.cxid);
+        let way = self.way_of(forwarded.conn, session);
         // A sync changes nothing, so it may be late; but what its client sees then is not to change behind it.
         let is_sync = forwarded.op == OpCode::Sync.as_i32();
-        let is_left = !self.speaks_for(forwarded.conn, session) && !is_sync;
+        if way == Way::InDoubt && !is_sync {
+            return self.peer.close_learner(forwarded.conn, &mut self.fx);
+        }
+        let is_left = way == Way::Left && !is_sync;
         let mut refused = Vec::new();
         let (op, body) = if !is_left && is_harmless(forwarded) {
             (forwarded.op, &forwarded.body[..])
@@ -67,7 +75,7 @@ impl Member {
             && let Some(found) = self.replica.sessions.at_mut(slot).filter(|found| !found.is_local)
         {
             let own = found.conn;
-            self.claims.asked(session, &mut found.owner, observer);
+            self.claims.asked(found, observer);
             if let Some(own) = own {
                 self.replica.close_conn(own, outbox);
             }
@@ -81,63 +89,74 @@ impl Member {
         }
     }
 
-    fn speaks_for(&mut self, observer: Conn, session: SessionId) -> bool {
+    fn way_of(&mut self, observer: Conn, session: SessionId) -> Way {
         let slot = self.replica.sessions.find(session);
         let found = slot.and_then(|slot| self.replica.sessions.at_mut(slot));
-        found.is_none_or(|found| self.claims.speaks(session, &mut found.owner, observer))
+        found.map_or(Way::Last, |found| self.claims.spoken(found, observer))
     }
+}
+
+/// A way by which a session sends something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Nobody asked for the session later.
+    Last,
+    /// The session has sent something by a later one.
+    Left,
+    /// Somebody asked for the session later, and has sent nothing of it since.
+    InDoubt,
 }
 
 /// By which observers' ways a session may yet be heard.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Of each session that has several: the observers that asked for it and through which nothing has come
-    /// since, in their order, later than its owner.
-    askers: HashMap<SessionId, Vec<Conn>>,
+    /// Of each session the observers that asked for it and through which nothing has come since, in their order,
+    /// later than its owner; with the count of the session's connections to this server by then.
+    askers: HashMap<SessionId, Vec<(Conn, u32)>>,
     /// When to look for sessions that have ended.
     len_max: usize,
 }
 
 impl Claims {
     /// An observer asks whether the session lives.
-    fn asked(&mut self, session: SessionId, owner: &mut Owner, observer: Conn) {
-        match owner {
-            Owner::Nobody | Owner::Here => {
-                *owner = Owner::Learner(observer.0);
-                self.askers.remove(&session);
-            }
-            Owner::Learner(_) => {
-                let askers = self.askers.entry(session).or_default();
-                askers.retain(|&asker| asker != observer);
-                askers.push(observer);
-            }
-        }
+    fn asked(&mut self, session: &Session, observer: Conn) {
+        let askers = self.askers.entry(session.id).or_default();
+        askers.retain(|&(asker, binds)| asker != observer && binds == session.binds);
+        askers.push((observer, session.binds));
     }
 
-    /// A write of the session comes by way of an observer: whether it may, which makes it the owner.
-    fn speaks(&mut self, session: SessionId, owner: &mut Owner, observer: Conn) -> bool {
-        match owner {
-            Owner::Nobody => return true,
-            Owner::Here => return false,
-            Owner::Learner(_) => {}
-        }
-        if let Some(askers) = self.askers.get_mut(&session)
-            && let Some(at) = askers.iter().position(|&asker| asker == observer)
-        {
-            // Whoever asked before is left for good.
-            askers.drain(..=at);
-            if askers.is_empty() {
-                self.askers.remove(&session);
+    /// Something of the session comes by way of an observer, which makes it the owner if it is not left.
+    fn spoken(&mut self, session: &mut Session, observer: Conn) -> Way {
+        let mut is_anyone_later = false;
+        let mut has_asked = false;
+        if let Some(askers) = self.askers.get_mut(&session.id) {
+            // Those of before came here since.
+            askers.retain(|&(_, binds)| binds == session.binds);
+            if let Some(at) = askers.iter().position(|&(asker, _)| asker == observer) {
+                // Whoever asked before is left for good.
+                askers.drain(..=at);
+                has_asked = true;
             }
-            *owner = Owner::Learner(observer.0);
+            is_anyone_later = !askers.is_empty();
+            if askers.is_empty() {
+                self.askers.remove(&session.id);
+            }
         }
-        *owner == Owner::Learner(observer.0)
+        match session.owner {
+            _ if has_asked => {}
+            Owner::Nobody => {}
+            Owner::Learner(owner) if owner == observer.0 => {}
+            Owner::Here if !session.has_spoken => return Way::InDoubt,
+            Owner::Here | Owner::Learner(_) => return Way::Left,
+        }
+        session.owner = Owner::Learner(observer.0);
+        if is_anyone_later { Way::InDoubt } else { Way::Last }
     }
 
     /// The observer is gone; what it asked for is of no use.
     pub(super) fn forget(&mut self, observer: Conn) {
         self.askers.retain(|_, askers| {
-            askers.retain(|&asker| asker != observer);
+            askers.retain(|&(asker, _)| asker != observer);
             !askers.is_empty()
         });
     }
@@ -164,80 +183,122 @@ fn is_harmless(forwarded: &Forwarded) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::{SessionSlot, SessionTracker};
 
-    const SESSION: SessionId = SessionId(7);
     const A: Conn = Conn(1);
     const B: Conn = Conn(2);
     const C: Conn = Conn(3);
 
-    /// Observers that asked, in this order.
-    fn asked(observers: &[Conn]) -> (Claims, Owner) {
-        let (mut claims, mut owner) = (Claims::default(), Owner::Nobody);
-        for &observer in observers {
-            claims.asked(SESSION, &mut owner, observer);
+    struct World {
+        claims: Claims,
+        sessions: SessionTracker,
+        slot: SessionSlot,
+    }
+
+    impl World {
+        /// Observers that asked, in this order, for a session that was behind the first.
+        fn asked(observers: &[Conn]) -> Self {
+            let mut sessions = SessionTracker::new(2000, 1, 0);
+            let slot = sessions.track(0, SessionId(7), 4000);
+            let mut world = Self { claims: Claims::default(), sessions, slot };
+            observers.iter().for_each(|&observer| world.ask(observer));
+            world
         }
-        (claims, owner)
+
+        fn session(&mut self) -> &mut Session {
+            self.sessions.at_mut(self.slot).expect("tracked")
+        }
+
+        fn ask(&mut self, observer: Conn) {
+            let session = self.sessions.at_mut(self.slot).expect("tracked");
+            self.claims.asked(session, observer);
+        }
+
+        fn speak(&mut self, observer: Conn) -> Way {
+            let session = self.sessions.at_mut(self.slot).expect("tracked");
+            self.claims.spoken(session, observer)
+        }
+
+        /// As `bind` does.
+        fn connect_here(&mut self) {
+            let session = self.session();
+            session.binds += 1;
+            (session.owner, session.has_spoken) = (Owner::Here, false);
+        }
     }
 
     #[test]
     fn the_way_that_was_used_later_counts() {
-        let (mut claims, mut owner) = asked(&[A, B]);
-        assert!(claims.speaks(SESSION, &mut owner, B));
-        assert!(!claims.speaks(SESSION, &mut owner, A));
-        assert!(claims.speaks(SESSION, &mut owner, B));
-        assert!(claims.askers.is_empty());
+        let mut world = World::asked(&[A, B]);
+        assert_eq!(world.speak(B), Way::Last);
+        assert_eq!(world.speak(A), Way::Left);
+        assert_eq!(world.speak(B), Way::Last);
+        assert!(world.claims.askers.is_empty());
     }
 
+    /// The question may be late and the client where it was (simulator, 9182); or the leader may have learnt by
+    /// it that this follower speaks for the session again, and what comes is older (13337).
     #[test]
-    fn a_late_question_takes_nothing_from_the_way_in_use() {
-        let (mut claims, mut owner) = asked(&[A, B]);
-        for _ in 0..2 {
-            assert!(claims.speaks(SESSION, &mut owner, A));
-        }
-        // It was not late: the client has moved, and now sends something.
-        assert!(claims.speaks(SESSION, &mut owner, B));
-        assert!(!claims.speaks(SESSION, &mut owner, A));
+    fn behind_a_question_that_nothing_followed_the_older_way_is_in_doubt() {
+        let mut world = World::asked(&[A]);
+        assert_eq!(world.speak(A), Way::Last);
+        world.ask(B);
+        assert_eq!(world.speak(A), Way::InDoubt);
+        // It was let go, and its client asks again.
+        world.claims.forget(A);
+        world.ask(C);
+        assert_eq!(world.speak(C), Way::Last);
+        assert_eq!(world.speak(B), Way::Left);
     }
 
     #[test]
     fn who_asked_before_the_one_that_spoke_is_left() {
-        let (mut claims, mut owner) = asked(&[A, B, C]);
-        assert!(claims.speaks(SESSION, &mut owner, C));
-        assert!(!claims.speaks(SESSION, &mut owner, A));
-        assert!(!claims.speaks(SESSION, &mut owner, B));
-        claims.asked(SESSION, &mut owner, A);
-        assert!(claims.speaks(SESSION, &mut owner, A));
-        assert!(!claims.speaks(SESSION, &mut owner, C));
+        let mut world = World::asked(&[A, B, C]);
+        assert_eq!(world.speak(C), Way::Last);
+        assert_eq!(world.speak(A), Way::Left);
+        assert_eq!(world.speak(B), Way::Left);
+        world.ask(A);
+        assert_eq!(world.speak(A), Way::Last);
+        assert_eq!(world.speak(C), Way::Left);
     }
 
     #[test]
     fn this_servers_own_client_comes_after_all_that_asked_before() {
-        let (mut claims, _) = asked(&[A, B]);
-        let mut owner = Owner::Here;
-        assert!(!claims.speaks(SESSION, &mut owner, A));
-        assert!(!claims.speaks(SESSION, &mut owner, B));
-        claims.asked(SESSION, &mut owner, A);
-        assert!(claims.speaks(SESSION, &mut owner, A));
-        assert!(!claims.speaks(SESSION, &mut owner, B));
+        let mut world = World::asked(&[A, B]);
+        world.connect_here();
+        assert_eq!(world.speak(A), Way::InDoubt, "it may have given up");
+        world.session().has_spoken = true;
+        assert_eq!(world.speak(A), Way::Left);
+        assert_eq!(world.speak(B), Way::Left);
+        world.ask(A);
+        assert_eq!(world.speak(A), Way::Last);
+        assert_eq!(world.speak(B), Way::Left);
+    }
+
+    #[test]
+    fn a_session_that_began_behind_an_observer_needs_no_question() {
+        let mut world = World::asked(&[]);
+        assert_eq!(world.speak(A), Way::Last);
+        assert_eq!(world.speak(B), Way::Left);
     }
 
     #[test]
     fn sessions_that_have_ended_are_forgotten() {
-        let (mut claims, mut owner) = asked(&[A, B]);
-        claims.forget_ended(|_| false);
-        assert!(claims.askers.is_empty());
-        claims.asked(SESSION, &mut owner, B);
-        claims.forget_ended(|_| false);
-        assert_eq!(claims.askers.len(), 1, "too few to be looked at");
+        let mut world = World::asked(&[A, B]);
+        world.claims.forget_ended(|_| false);
+        assert!(world.claims.askers.is_empty());
+        world.ask(B);
+        world.claims.forget_ended(|_| false);
+        assert_eq!(world.claims.askers.len(), 1, "too few to be looked at");
     }
 
     #[test]
     fn an_observer_that_is_gone_is_forgotten() {
-        let (mut claims, mut owner) = asked(&[A, B, C]);
-        claims.forget(B);
-        assert_eq!(claims.askers[&SESSION], [C]);
-        claims.forget(C);
-        assert!(claims.askers.is_empty());
-        assert!(claims.speaks(SESSION, &mut owner, A));
+        let mut world = World::asked(&[A, B]);
+        world.claims.forget(B);
+        assert_eq!(world.speak(A), Way::Last);
+        world.ask(B);
+        world.claims.forget(B);
+        assert!(world.claims.askers.is_empty());
     }
 }
