@@ -188,7 +188,7 @@ pub(super) const TABLE: &[Key] = &[
     row("tcpKeepAlive", Property, Bool, "false", Acts, "SO_KEEPALIVE on election sockets"),
     row("electionPortBindRetry", Property, Int, "3", Acts, "attempts to bind, 0 = forever"),
     row("fastleader.minNotificationInterval", Property, Int, "200", Acts, "ms between notifications"),
-    row("fastleader.maxNotificationInterval", Property, Int, "60000", Acts, "ms between notifications"),
+    row("fastleader.maxNotificationInterval", Property, Int, "60000", Acts, "ms between notifications of a voter; an observer asks once a second"),
     row("observer.reconnectDelayMs", Property, Long, "0", Acts, "pause of an observer before reconnecting"),
     row("observer.election.DelayMs", Property, Long, "200", Acts, "pause of an observer before asking again"),
     row("observer.syncEnabled", Property, Bool, "", NotYet(Ensemble), "overrides syncEnabled"),
