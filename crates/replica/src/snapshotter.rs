@@ -11,6 +11,7 @@ use rookeeper_tree::{Slice, SnapshotId};
 
 use crate::config::ReplicaConfig;
 use crate::limits;
+use crate::ordering::LogCommand;
 use crate::replica::{Replica, Role};
 
 /// A piece of work for whoever writes snapshots.
@@ -59,6 +60,8 @@ pub struct Snapshotter {
     /// Bytes of the present one so far.
     body_bytes: u64,
     state: State,
+    /// Another state is about to take the place of this one.
+    is_held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +87,7 @@ impl Snapshotter {
             last_body_bytes: 0,
             body_bytes: 0,
             state: State::Idle,
+            is_held: false,
         };
         this.draw();
         this
@@ -131,13 +135,6 @@ impl Snapshotter {
         true
     }
 
-    /// The tree whose snapshot was under way is gone. Its file is given up by the shell.
-    pub(crate) fn on_tree_replaced(&mut self) {
-        if matches!(self.state, State::Wanted | State::Serialising(_)) {
-            self.state = State::Idle;
-        }
-    }
-
     /// What was counted was never logged.
     pub(crate) fn on_log_dropped(&mut self) {
         self.records = 0;
@@ -146,6 +143,29 @@ impl Snapshotter {
 }
 
 impl Replica {
+    /// Asks the log for another state than this one. A snapshot under way is of what goes: had it an end, it would
+    /// get its name once the log has grown beyond it again. None begins until the other state is there
+    /// ([`Replica::on_state_replaced`]).
+    ///
+    /// The shell gives up the end of one that it holds back, and what was begun when another begins.
+    pub(crate) fn replace_state(&mut self, command: LogCommand) {
+        debug_assert!(command.replaces_state());
+        let snapshotter = &mut self.snapshotter;
+        if let State::Serialising(id) = snapshotter.state {
+            self.tree.abort_snapshot(id);
+        }
+        if matches!(snapshotter.state, State::Wanted | State::Serialising(_)) {
+            snapshotter.state = State::Idle;
+        }
+        snapshotter.is_held = true;
+        self.ordering.push_log(command);
+    }
+
+    /// The directory holds the other state, or could not be given it.
+    pub(crate) fn on_state_replaced(&mut self) {
+        self.snapshotter.is_held = false;
+    }
+
     /// Asks for a snapshot soon, unless one is under way. A member takes it once it has joined a leader: what
     /// it has is written again if the leader's history is another, and until it joins it serves nobody.
     pub fn want_snapshot(&mut self) {
@@ -157,10 +177,11 @@ impl Replica {
     /// Whether [`Replica::take_snapshot_work`] has something.
     pub fn has_snapshot_work(&self) -> bool {
         match self.snapshotter.state {
+            _ if self.snapshotter.is_held => false,
             State::Idle | State::Writing => false,
             State::Wanted => match self.role {
                 Role::Standalone => true,
-                Role::Looking => false,
+                Role::Looking | Role::ReadOnly => false,
                 // A leader that has written nothing stands at (epoch, 0), which is no record: whoever restarts from
                 // it has nothing in common with the logs of others.
                 _ => self.tree.last_zxid().counter() != 0,
@@ -221,7 +242,13 @@ impl Replica {
 
 #[cfg(test)]
 mod tests {
+    use rookeeper_tree::{DataTree, TreeOptions};
+
     use super::*;
+    use crate::auth::{AuthConfig, AuthRegistry};
+    use crate::clock::Now;
+    use crate::prep::PrepConfig;
+    use crate::replica::Parts;
 
     fn snapshotter(snap_count: u64) -> Snapshotter {
         Snapshotter::new(&ReplicaConfig { snap_count, ..ReplicaConfig::default() }, 7)
@@ -243,6 +270,60 @@ mod tests {
         s.last_body_bytes = 20_000;
         let distance = (1..).find(|_| s.on_append(10)).unwrap();
         assert_eq!(distance, 1000, "half of the last snapshot, ten bytes at a time");
+    }
+
+    fn replica(role: Role) -> Replica {
+        let options = TreeOptions {
+            extended_types: false,
+            emulate_353_ttl: false,
+            digest_enabled: false,
+            hash_seed: 1,
+        };
+        let mut tree = DataTree::new(options);
+        tree.set_last_zxid(Zxid::new(1, 5));
+        let parts = Parts {
+            tree,
+            auth: AuthRegistry::new(AuthConfig::default()).unwrap(),
+            prep: PrepConfig { digest: false, ..PrepConfig::default() },
+            role,
+            seed: 1,
+        };
+        Replica::new(Now { mono_us: 1, wall_ms: 1 }, ReplicaConfig::default(), parts)
+    }
+
+    /// What was begun, or waited for its turn, had its end given to the log's next records (simulator, 44528).
+    #[test]
+    fn none_is_taken_of_a_state_that_is_being_replaced() {
+        for is_begun in [false, true] {
+            let mut replica = replica(Role::Following);
+            replica.want_snapshot();
+            if is_begun {
+                let begun = replica.take_snapshot_work();
+                assert!(matches!(begun, Some(SnapshotWork::Begin { .. })));
+            }
+            replica.replace_state(LogCommand::Truncate { to: Zxid::new(1, 2), reload: true });
+            replica.want_snapshot();
+            assert_eq!(replica.take_snapshot_work(), None);
+            replica.on_state_replaced();
+            let begun = replica.take_snapshot_work();
+            assert!(matches!(begun, Some(SnapshotWork::Begin { .. })), "{begun:?}");
+        }
+    }
+
+    #[test]
+    fn a_member_takes_none_before_it_has_joined() {
+        for (role, is_due) in [
+            (Role::Standalone, true),
+            (Role::Looking, false),
+            (Role::ReadOnly, false),
+            (Role::Leading, true),
+            (Role::Following, true),
+            (Role::Observing, true),
+        ] {
+            let mut replica = replica(role);
+            replica.want_snapshot();
+            assert_eq!(replica.has_snapshot_work(), is_due, "{role:?}");
+        }
     }
 
     #[test]

@@ -185,6 +185,9 @@ impl Replica {
             self.submit_sync(now, id, header.xid, frame);
             return self.flow(id, outbox);
         }
+        if op == OpCode::Sync && self.role == Role::Leading {
+            self.claim(session, Owner::Here);
+        }
         let Some(conn) = self.conns.at_mut(id) else { return Flow::Stop };
         if conn.stage != Stage::Established {
             return Flow::Stop;

@@ -35,6 +35,7 @@ impl Member {
             }
             Effect::CloseElection { conn } | Effect::CloseQuorum { conn } => {
                 self.cancel_snapshot(conn);
+                self.claims.forget(conn);
                 self.io.push(IoEffect::Close { conn });
             }
             Effect::WriteAcceptedEpoch { epoch } => self.write_epoch(EpochFile::Accepted, epoch),
@@ -50,7 +51,7 @@ impl Member {
                 self.install(now, through, &records, current_epoch);
             }
             Effect::Quarantine { reason } => {
-                self.replica.ordering.push_log(LogCommand::SetAside { reason });
+                self.replica.replace_state(LogCommand::SetAside { reason });
             }
             Effect::ReadHistory { conn, after, through } => {
                 self.io.push(IoEffect::ReadHistory { conn, after, through });
@@ -109,7 +110,7 @@ impl Member {
     fn truncate(&mut self, to: Zxid) {
         self.replica.ordering.drop_beyond(to);
         let reload = to < self.replica.tree.last_zxid() && !planted!(TreeNotReloaded);
-        self.replica.ordering.push_log(LogCommand::Truncate { to, reload });
+        self.replica.replace_state(LogCommand::Truncate { to, reload });
     }
 
     fn start_serving(

@@ -96,7 +96,6 @@ impl Replica {
     /// Another state took the place of this one.
     pub(crate) fn replace_tree(&mut self, tree: rookeeper_tree::DataTree) {
         self.break_quiet();
-        self.snapshotter.on_tree_replaced();
         self.tree = tree;
     }
 

@@ -290,6 +290,7 @@ impl Member {
     /// The log is cut, or (`is_done` false) could not be, and nothing was changed. `reloaded` is the
     /// tree as the directory holds it now, if that was asked for.
     pub fn on_truncated(&mut self, now: Now, is_done: bool, reloaded: Option<DataTree>) {
+        self.replica.on_state_replaced();
         if let Some(tree) = reloaded {
             self.replica.replace_tree(tree);
         }
@@ -298,11 +299,13 @@ impl Member {
 
     /// The received state is durable.
     pub fn on_installed(&mut self, now: Now) {
+        self.replica.on_state_replaced();
         self.peer.on_snapshot_installed(at(now), &mut self.fx);
     }
 
     /// Everything is set aside.
     pub fn on_set_aside(&mut self, now: Now) {
+        self.replica.on_state_replaced();
         self.replica.replace_tree(DataTree::new(self.options));
         self.replica.ordering.drop_all();
         self.peer.on_quarantined(at(now), &mut self.fx);

@@ -106,9 +106,9 @@ impl Member {
             return self.refuse_installation(now, &error.to_string());
         }
         self.replica.ordering.drop_all();
-        self.replica.replace_tree(tree);
         let installation = Installation { zxid: through, digest, body, current_epoch };
-        self.replica.ordering.push_log(LogCommand::Install(Box::new(installation)));
+        self.replica.replace_state(LogCommand::Install(Box::new(installation)));
+        self.replica.replace_tree(tree);
     }
 
     fn refuse_installation(&mut self, now: Now, reason: &str) {
