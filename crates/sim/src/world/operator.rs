@@ -3,10 +3,10 @@
 //! members run.
 //!
 //! What an operator must not do is not done: a server comes back with an empty disk only by the rules for
-//! lost disks, and a list of servers written by hand is never older than the one it replaces
-//! (`docs/simulator.md`). Whatever is drawn here comes from a stream of its own.
+//! lost disks, a list of servers written by hand is never older than the one it replaces, and who is no member
+//! any more is stopped only when the members know it (`docs/simulator.md`). Whatever is drawn here comes from a stream of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rookeeper_proto::Sid;
@@ -166,9 +166,19 @@ impl World {
         self.plan_boot(at, 1000);
     }
 
+    /// Whether a member may still need this server's vote: to it the list without this one is not in force.
+    fn is_needed(&self, at: usize) -> bool {
+        let votes: BTreeSet<Sid> =
+            self.in_use().filter(|m| m.server != at).map(Machine::sid).collect();
+        let others = self.members().filter(|m| m.server != at);
+        let mut lists = others.flat_map(|machine| [&machine.configs().0, &machine.configs().1]);
+        lists.any(|list| !list.verifier().is_quorum(&votes))
+    }
+
     fn retire_somebody(&mut self) {
         let newest = Arc::clone(self.ctx.facts.members.newest());
         let others = self.in_use().filter(|m| !newest.members.contains_key(&m.sid()));
+        let others = others.filter(|machine| !self.is_needed(machine.server));
         let list: Vec<usize> = others.map(|machine| machine.server).collect();
         if !list.is_empty() {
             let at = list[self.operator.rng.index(list.len())];
@@ -198,6 +208,9 @@ impl World {
             let is_wanted = is_member || pending.iter().any(|list| list.members.contains_key(&sid));
             let is_retired = self.machines[at].is_retired;
             if !is_wanted && !is_retired {
+                if self.is_needed(at) {
+                    continue;
+                }
                 self.retire(at);
                 self.ctx.healing_since_us = self.ctx.now_us;
             } else if is_wanted && (is_retired || is_member && self.is_lost(at)) {
