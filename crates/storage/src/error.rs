@@ -99,4 +99,9 @@ impl Error {
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if crate::disk::is_full(source))
     }
+
+    /// Whether a file is not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rookeeper_proto::Zxid;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, remove_if_there};
 use crate::epoch::{ACCEPTED_EPOCH, CURRENT_EPOCH, Epochs, recover_epochs};
 use crate::error::{Error, Result};
 use crate::marker::{is_unknown, mark_created};
@@ -186,7 +186,7 @@ impl Recovery<'_> {
                 let is_leftover = name.ends_with(".tmp") && (is_snapshot || is_ours);
                 if is_leftover || name == SPARE_NAME {
                     let path = dir.join(&name);
-                    self.disk.remove(&path).map_err(Error::io("remove", &path))?;
+                    remove_if_there(self.disk, &path).map_err(Error::io("remove", &path))?;
                     self.report.notes.push(format!("removed the unfinished {name}"));
                 }
             }

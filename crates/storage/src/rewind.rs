@@ -4,13 +4,16 @@
 //! the mark that it must rejoin as unknown (S36). When cutting, snapshots go before logs, later logs
 //! before earlier ones, each removal forced before the next, so that no hole appears.
 //!
+//! The purge may run beside this: a file that is gone when its turn comes is no error. It takes only what is older
+//! than a snapshot that stays.
+//!
 //! Sources: `storage-format.md` 1.7, S8 to S10; `quorum-protocol.md` L9 to L11.
 
 use std::path::{Path, PathBuf};
 
 use rookeeper_proto::Zxid;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, remove_if_there};
 use crate::error::{Error, Result};
 use crate::marker::{
     clear_installing, clear_unknown, installing, is_created_by_us, mark_installing, mark_unknown,
@@ -75,7 +78,11 @@ pub fn drop_beyond(
             continue;
         }
         // A later copy may hold what an earlier file holds: every file is looked at.
-        if let Some(len) = first_record_beyond(disk, &log.path, zxid, max_record_bytes)? {
+        let beyond = match first_record_beyond(disk, &log.path, zxid, max_record_bytes) {
+            Err(error) if error.is_gone() => None,
+            found => found?,
+        };
+        if let Some(len) = beyond {
             let mut file = disk.open_rw(&log.path).map_err(Error::io("open", &log.path))?;
             file.truncate(len).map_err(Error::io("cut", &log.path))?;
             file.sync_data().map_err(Error::io("force", &log.path))?;
@@ -123,7 +130,7 @@ pub(crate) fn finish_installation(disk: &dyn Disk, dirs: &DataDirs) -> Result<bo
         let replaced = snapshots.into_iter().filter(|snapshot| !is_new(&snapshot));
         for file in log_files(disk, &dirs.log_dir)?.into_iter().chain(replaced) {
             if is_ours {
-                disk.remove(&file.path).map_err(Error::io("remove", &file.path))?;
+                remove_if_there(disk, &file.path).map_err(Error::io("remove", &file.path))?;
             } else {
                 put_aside(disk, &file.path)?;
             }
@@ -143,14 +150,14 @@ pub fn set_aside(disk: &dyn Disk, dirs: &DataDirs) -> Result<Vec<PathBuf>> {
     let snapshots = snapshot_files(disk, &dirs.snap_dir)?;
     let logs = log_files(disk, &dirs.log_dir)?;
     for file in snapshots.iter().chain(&logs) {
-        moved.push(put_aside(disk, &file.path)?);
+        moved.extend(put_aside(disk, &file.path)?);
     }
     sync_dirs(disk, dirs)?;
     Ok(moved)
 }
 
-/// Gives a file a name that nobody reads; returns it.
-fn put_aside(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
+/// Gives a file a name that nobody reads; returns it, if the file is still there.
+fn put_aside(disk: &dyn Disk, path: &Path) -> Result<Option<PathBuf>> {
     let (dir, name) = (path.parent().unwrap_or(Path::new("")), path.file_name());
     let name = name.unwrap_or_default().to_string_lossy();
     let mut to = dir.join(format!("rookeeper-aside.{name}"));
@@ -159,8 +166,10 @@ fn put_aside(disk: &dyn Disk, path: &Path) -> Result<PathBuf> {
         to = dir.join(format!("rookeeper-aside-{n}.{name}"));
         n += 1;
     }
-    disk.rename(path, &to).map_err(Error::io("rename", path))?;
-    Ok(to)
+    match disk.rename(path, &to).map_err(Error::io("rename", path)) {
+        Err(error) if error.is_gone() => Ok(None),
+        renamed => renamed.map(|()| Some(to)),
+    }
 }
 
 fn sync_dirs(disk: &dyn Disk, dirs: &DataDirs) -> Result<()> {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use common::{
@@ -12,8 +14,9 @@ use common::{
 use rookeeper_proto::Zxid;
 use rookeeper_proto::txn::TxnDigest;
 use rookeeper_storage::{
-    Compression, Disk, MemDisk, Purger, RecoverOptions, SnapshotWriter, install_snapshot,
-    is_created_by_us, is_unknown, plan_purge, purge, read_epoch, set_aside, truncate_to,
+    Compression, DirLock, Disk, DiskFile, FileInfo, MemDisk, Purger, RecoverOptions,
+    SnapshotWriter, install_snapshot, is_created_by_us, is_unknown, plan_purge, purge, read_epoch,
+    set_aside, truncate_to,
 };
 
 const SIZE: usize = 20;
@@ -94,7 +97,7 @@ fn what_a_failed_truncation_left_is_durable_once_it_was_recovered() {
     };
     for failing in 1..=total {
         let disk = directory();
-        disk.fail_at(disk.ops() + failing, std::io::ErrorKind::Other);
+        disk.fail_at(disk.ops() + failing, io::ErrorKind::Other);
         truncate_to(&disk, &dirs(), Zxid(3), MAX).unwrap_err();
         disk.restart();
         let last = open(&disk).unwrap().0.last_zxid;
@@ -105,12 +108,82 @@ fn what_a_failed_truncation_left_is_durable_once_it_was_recovered() {
     }
 }
 
+/// A disk from which the purge takes a log between the listing of the names and their turn.
+#[derive(Debug)]
+struct Purged(MemDisk);
+
+impl Disk for Purged {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = self.0.list(dir)?;
+        names.push("log.2".to_owned());
+        names.sort();
+        Ok(names)
+    }
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.create_new(path)
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.create(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.open(path)
+    }
+    fn open_rw(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.0.open_rw(path)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+    fn metadata(&self, path: &Path) -> io::Result<Option<FileInfo>> {
+        self.0.metadata(path)
+    }
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.0.free_bytes(dir)
+    }
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.0.create_dir_all(dir)
+    }
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn DirLock>> {
+        self.0.lock_dir(dir)
+    }
+}
+
+/// The purge runs on another thread.
+#[test]
+fn what_a_purge_has_taken_meanwhile_is_no_error() {
+    let disk = directory();
+    truncate_to(&Purged(disk.clone()), &dirs(), Zxid(11), MAX).unwrap();
+    assert_eq!(open(&disk).unwrap().0.last_zxid, Zxid(11));
+
+    for is_ours in [true, false] {
+        let disk = directory();
+        if !is_ours {
+            disk.remove(&dirs().snap_dir.join("rookeeper.created")).unwrap();
+        }
+        install_on(Arc::new(Purged(disk.clone())), Zxid(20)).unwrap();
+        assert_eq!(open(&disk).unwrap().0.last_zxid, Zxid(20));
+    }
+
+    let undisturbed = set_aside(&directory(), &dirs()).unwrap();
+    assert_eq!(set_aside(&Purged(directory()), &dirs()).unwrap(), undisturbed);
+}
+
 fn install(disk: &MemDisk, zxid: Zxid) -> rookeeper_storage::Result<()> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let made = SnapshotWriter::create(shared, &dirs().snap_dir, zxid, Compression::None)?;
+    install_on(Arc::new(disk.clone()), zxid)
+}
+
+fn install_on(shared: Arc<dyn Disk>, zxid: Zxid) -> rookeeper_storage::Result<()> {
+    let made =
+        SnapshotWriter::create(Arc::clone(&shared), &dirs().snap_dir, zxid, Compression::None)?;
     let mut writer = made.expect("no such snapshot yet");
     writer.write(&snapshot_body(&zxids(0, 1..=2), SIZE))?;
-    install_snapshot(disk, &dirs(), writer, TxnDigest { version: 2, digest: 0 })?;
+    install_snapshot(&*shared, &dirs(), writer, TxnDigest { version: 2, digest: 0 })?;
     Ok(())
 }
 

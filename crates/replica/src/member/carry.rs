@@ -108,7 +108,6 @@ impl Member {
     }
 
     fn truncate(&mut self, to: Zxid) {
-        self.replica.ordering.drop_beyond(to);
         let reload = to < self.replica.tree.last_zxid() && !planted!(TreeNotReloaded);
         self.replica.replace_state(LogCommand::Truncate { to, reload });
     }

@@ -295,6 +295,10 @@ impl Member {
             self.replica.replace_tree(tree);
         }
         self.peer.on_truncated(at(now), is_done, &mut self.fx);
+        if is_done {
+            // Not before: a log that could not be cut still holds it, and may be what a quorum elects.
+            self.replica.ordering.drop_beyond(self.peer.store().durable());
+        }
     }
 
     /// The received state is durable.
