@@ -187,6 +187,23 @@ fn install_on(shared: Arc<dyn Disk>, zxid: Zxid) -> rookeeper_storage::Result<()
     Ok(())
 }
 
+/// A server may have begun a snapshot of the zxid at which it is then given another state. The one that was given
+/// up is still open until its thread begins the next.
+#[test]
+fn a_snapshot_that_was_given_up_writes_into_no_other() {
+    let disk = directory();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let dir = dirs().snap_dir;
+    let made = SnapshotWriter::create(shared, &dir, Zxid(20), Compression::None);
+    let mut given_up = made.unwrap().unwrap();
+    given_up.write(&[7; 100]).unwrap();
+    install(&disk, Zxid(20)).unwrap();
+    let installed = disk.files();
+    given_up.write(&vec![7; 4 << 20]).unwrap();
+    given_up.abort();
+    assert!(disk.files() == installed);
+}
+
 #[test]
 fn a_leaders_snapshot_is_all_that_is_left() {
     for zxid in [Zxid(2), Zxid(8), Zxid(20), Zxid::new(1, 0)] {

@@ -14,7 +14,7 @@ use super::codec::{Compression, Encoder};
 use super::{SnapshotMeta, body, verify_snapshot};
 use crate::atomic;
 use crate::checksum::Checksum;
-use crate::disk::Disk;
+use crate::disk::{Disk, remove_if_there};
 use crate::error::{Error, Result};
 use crate::names::{snapshot_files, snapshot_name};
 
@@ -52,6 +52,8 @@ impl SnapshotWriter {
             }
         }
         let temporary = dir.join(format!("{TEMPORARY_PREFIX}{:x}.tmp", zxid.0));
+        // A file of its own: one that was given up may still be open, and its encoder has more to write.
+        remove_if_there(&*disk, &temporary).map_err(Error::io("remove", &temporary))?;
         let file = disk.create(&temporary).map_err(Error::io("create", &temporary))?;
         let out = Encoder::new(file, compression).map_err(Error::io("write", &temporary))?;
         let path = dir.join(snapshot_name(zxid, compression.suffix()));
