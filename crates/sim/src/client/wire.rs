@@ -356,8 +356,10 @@ impl Wire {
         }
         ctx.counts.replies += 1;
         let bytes = body.rest().to_vec();
-        if self.is_read_only && zxid.counter() != 0 && ctx.history.model.txn(zxid).is_none() {
-            // After a restart nobody knows which end of the log is committed (`docs/simulator.md`).
+        let is_unknown = zxid.counter() != 0 && ctx.history.model.txn(zxid).is_none();
+        if self.is_unproven || self.is_read_only && is_unknown {
+            // After a restart nobody knows which end of the log is committed (`docs/simulator.md`). Nor, on the same
+            // connection, once it is known: which watches were left meanwhile was not followed.
             ctx.counts.read_only_unproven += 1;
             self.catch_up.clear();
             self.is_unproven = true;
