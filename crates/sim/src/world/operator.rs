@@ -224,22 +224,31 @@ impl World {
         }
     }
 
-    /// It looks for a leader, and nobody who has one runs where it knows of somebody: the others moved on
-    /// while it was away.
+    /// It looks for a leader in vain. Either nobody who has one runs where it knows of somebody: the others moved on
+    /// while it was away. Or it needs the votes of servers that a reconfig removed and that do not start any more,
+    /// and has not heard that the reconfig is in force.
     fn is_lost(&self, at: usize) -> bool {
         let Some(ensemble) = self.machines[at].ensemble() else { return false };
         let is_looking = ensemble.member.peer().state() == ServerState::Looking;
+        if !is_looking || self.ctx.quiet_us() <= LOST_US {
+            return false;
+        }
         let (committed, seen) = self.machines[at].configs();
+        let has_leader =
+            |machine: &&Machine| machine.ensemble().is_some_and(|it| it.serving().is_some());
+        let mut served = self.in_use().filter(has_leader).peekable();
+        if served.peek().is_none() {
+            let running = self.in_use().filter(|machine| machine.ensemble().is_some());
+            let votes: BTreeSet<Sid> = running.map(Machine::sid).collect();
+            let is_old = committed.version < self.ctx.facts.members.newest().version;
+            return is_old && !committed.verifier().is_quorum(&votes);
+        }
         let knows = |machine: &Machine| {
             let ports = machine.ensemble().map(|ensemble| ensemble.ports);
             let known = [committed, seen].map(|list| ports_of(list, machine.sid()));
             ports.is_some() && known.contains(&ports)
         };
-        let has_leader =
-            |machine: &&Machine| machine.ensemble().is_some_and(|it| it.serving().is_some());
-        let mut served = self.in_use().filter(has_leader).peekable();
-        let is_anybody_served = served.peek().is_some();
-        is_looking && LOST_US < self.ctx.quiet_us() && is_anybody_served && !served.any(knows)
+        !served.any(knows)
     }
 
     // ---- reconfigs -----------------------------------------------------------------------------------
